@@ -1,0 +1,1 @@
+"""Software-defined assets: thin. Read, call one function, return a table and metadata."""

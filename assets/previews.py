@@ -1,0 +1,75 @@
+"""Small pictures for asset metadata, from the store's thumbnails.
+
+Out of scope: full-size figures.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+from PIL import Image, ImageDraw, ImageFont
+
+from graindex.store import Store
+
+TILE_PX = 120
+_LABEL_PX = 14
+_GAP_PX = 4
+
+
+def contact_sheet(
+    store: Store, tiles: Iterable[tuple[str, str]], columns: int = 6
+) -> dg.MetadataValue:
+    """Thumbnails side by side.
+
+    Args:
+        store: where the thumbnails lie.
+        tiles: content address of each thumbnail, and its caption.
+        columns: tiles in a row.
+    """
+    chosen = list(tiles)
+    if not chosen:
+        return dg.MetadataValue.md("no images")
+    rows = -(-len(chosen) // columns)
+    cell = TILE_PX + _GAP_PX
+    width = min(columns, len(chosen)) * cell
+    sheet = Image.new("L", (width, rows * (cell + _LABEL_PX)), 255)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=11)
+    for index, (address, caption) in enumerate(chosen):
+        x, y = index % columns * cell, index // columns * (cell + _LABEL_PX)
+        tile = Image.open(io.BytesIO(store.files.get(address)))
+        tile.thumbnail((TILE_PX, TILE_PX))
+        sheet.paste(tile, (x, y))
+        draw.text((x, y + TILE_PX), caption[:20], fill=0, font=font)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=80)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{encoded})")
+
+
+def spread(rows: Sequence[Mapping[str, object]], count: int) -> list[Mapping[str, object]]:
+    """At most `count` rows, evenly spread over all of them."""
+    if not rows:
+        return []
+    positions = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    return [rows[position] for position in positions]
+
+
+def markdown_table(rows: pa.Table) -> dg.MetadataValue:
+    """A few rows as a Markdown table."""
+    names = rows.column_names
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for record in rows.to_pylist():
+        cells = (_cell(record[name]) for name in names)
+        lines.append("| " + " | ".join(cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|")

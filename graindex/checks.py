@@ -1,0 +1,120 @@
+"""What must hold of a collection beyond single rows, and the rows where it does not.
+
+Out of scope: rules on single columns, which the data dictionary implies (`graindex.validation`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from graindex.scan import list_collection
+from graindex.store import Store
+from graindex.validation import validate
+from graindex.vectors import lance_table
+from schemas.tables import TABLES
+
+SHOWN = 100
+_LENGTH_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with some rows.
+
+    Attributes:
+        rule: what should hold.
+        count: how many rows it does not hold for.
+        rows: the first hundred of them: key or path, and what was found.
+    """
+
+    rule: str
+    count: int
+    rows: tuple[tuple[str, str], ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The problem as plain data."""
+        return asdict(self)
+
+
+def suite_problems(store: Store, table: str, dataset: str) -> Sequence[Problem]:
+    """Rows that break a rule of the data dictionary."""
+    breaches = validate(TABLES[table], store.read(table, dataset))
+    return [
+        Problem(
+            breach.rule,
+            breach.failing,
+            tuple(zip(breach.keys, breach.values or breach.keys, strict=True)),
+        )
+        for breach in breaches
+    ]
+
+
+def unaccounted_files(store: Store, dataset: str) -> Sequence[Problem]:
+    """Files of the collection that are neither catalogued nor in quarantine."""
+    listed = {
+        original.path for original in list_collection(store.recipe(dataset).location_uri).images
+    }
+    known = {
+        path
+        for table in ("micrographs", "quarantine")
+        for path in store.read(table, dataset)["path"].to_pylist()
+    }
+    missing = sorted(listed - known)
+    return _problem("catalogued or in quarantine", ((path, "neither") for path in missing))
+
+
+def disagreements(store: Store, dataset: str) -> Sequence[Problem]:
+    """Images whose sources contradict each other, one problem for each quantity."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in store.read("findings", dataset).to_pylist():
+        if row["finding"].endswith("_disagreement"):
+            found[row["finding"]].append((row["micrograph_id"], row["detail"]))
+    return [problem for rule, rows in found.items() for problem in _problem(rule, rows)]
+
+
+def quarantined(store: Store, dataset: str) -> Sequence[Problem]:
+    """Refused inputs with their reasons."""
+    rows = store.read("quarantine", dataset).to_pylist()
+    return _problem("readable input", ((row["path"], row["reason"]) for row in rows))
+
+
+def missing_quality(store: Store, dataset: str) -> Sequence[Problem]:
+    """Images without quality figures, and figures without an image."""
+    have = set(store.read("image_quality", dataset)["micrograph_id"].to_pylist())
+    return _one_to_one(store, dataset, have, "quality figures")
+
+
+def missing_vectors(store: Store, dataset: str) -> Sequence[Problem]:
+    """Images without a vector of the configured encoder, and vectors without an image."""
+    name = lance_table(store.settings.encoder.backbone)
+    rows = store.vectors.read(name, dataset).to_pylist()
+    have = {row["micrograph_id"] for row in rows if row["encoder_id"] == store.encoder_id}
+    return _one_to_one(store, dataset, have, "vector")
+
+
+def unlike_vectors(store: Store, dataset: str) -> Sequence[Problem]:
+    """Vectors that are not finite or not of length 1."""
+    name = lance_table(store.settings.encoder.backbone)
+    rows = store.vectors.read(name, dataset, ("micrograph_id", "vector"))
+    if not rows.num_rows:
+        return []
+    vectors = np.stack(rows["vector"].to_numpy(zero_copy_only=False)).astype(np.float64)
+    lengths = np.sqrt((vectors**2).sum(axis=1))
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))
+    keys = rows["micrograph_id"].to_pylist()
+    return _problem("finite, length 1", ((keys[i], f"length {lengths[i]:.6g}") for i in wrong))
+
+
+def _one_to_one(store: Store, dataset: str, have: set[str], what: str) -> Sequence[Problem]:
+    images = set(store.read("micrographs", dataset)["micrograph_id"].to_pylist())
+    return [
+        *_problem(f"has a {what}", ((key, "missing") for key in sorted(images - have))),
+        *_problem(f"{what} of an image", ((key, "no image") for key in sorted(have - images))),
+    ]
+
+
+def _problem(rule: str, rows: Iterable[tuple[str, str]]) -> list[Problem]:
+    found = list(rows)
+    return [Problem(rule, len(found), tuple(found[:SHOWN]))] if found else []

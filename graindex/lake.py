@@ -1,0 +1,302 @@
+"""Tables with history: DuckLake, read as of any snapshot, written a partition at a time.
+
+Out of scope: vectors (`graindex.vectors`), files (`graindex.files`) and free SQL
+(`graindex.query`).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from graindex.errors import HomeError, QueryError, WriteConflictError
+from graindex.extensions import load
+from graindex.location import Location
+from schemas import ddl
+from schemas.ddl import literal, quote
+from schemas.fields import Kind
+from schemas.tables import TABLES, Table
+
+CATALOG = "lake"
+AsOf = int | datetime
+LAKE_TABLES = tuple(table for table in TABLES.values() if not table.in_lance)
+
+# What DuckLake and SQLite say when another process was quicker; anything else is an error.
+_CONFLICTS = ("transaction conflict", "database is locked", "could not serialize", "busy")
+_ATTEMPTS = 60
+_LONGEST_WAIT_S = 1.0
+
+T = TypeVar("T")
+
+
+def attach(
+    location: Location, *, read_only: bool, lance: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A fresh in-memory DuckDB with the lake attached as `lake`.
+
+    Raises:
+        HomeError: the store cannot be opened.
+    """
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    backend = "postgres_scanner" if location.catalog.startswith("postgres:") else "sqlite_scanner"
+    load(connection, backend, "ducklake", *(["httpfs"] if location.is_remote else []))
+    if lance:
+        load(connection, "lance")
+    options = [f"DATA_PATH {literal(location.under('lake') + '/')}"]
+    if backend == "sqlite_scanner":
+        # With a write-ahead log readers never wait for a writer, and a killed writer leaves
+        # the last commit in place.
+        options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
+    if read_only:
+        options.append("READ_ONLY")
+    statement = f"ATTACH {literal('ducklake:' + location.catalog)} AS {CATALOG}"
+    try:
+        retrying(lambda: connection.execute(f"{statement} ({', '.join(options)})"))
+    except duckdb.Error as error:
+        message = f"home {location.home!r} cannot be opened: {_first_line(error)}"
+        raise HomeError(message) from error
+    return connection
+
+
+class Lake:
+    """The tables of one store.
+
+    One instance may serve several threads: every operation takes a cursor of its own.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return attach(self.location, read_only=False)
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return cursor
+
+    def create(self) -> None:
+        """Make missing tables and columns; existing rows stay as they are."""
+        retrying(self._create)
+
+    def _create(self) -> None:
+        with transaction(self._cursor()) as cursor:
+            existing = _columns(cursor)
+            for table in LAKE_TABLES:
+                have = existing.get(table.name)
+                if have is None:
+                    statements = ddl.create_statements(table, CATALOG)
+                else:
+                    statements = [
+                        statement
+                        for field in table.fields
+                        if field.name not in have
+                        for statement in ddl.add_column_statements(
+                            table, field.name, ddl.SQL_TYPES[field.kind], CATALOG
+                        )
+                    ]
+                for statement in statements:
+                    cursor.execute(statement)
+
+    def read(
+        self,
+        table: str,
+        dataset: str | None = None,
+        *,
+        columns: tuple[str, ...] = (),
+        as_of: AsOf | None = None,
+    ) -> pa.Table:
+        """Rows of a table, in the order of its key.
+
+        Args:
+            table: its name.
+            dataset: only this collection's rows.
+            columns: only these columns; all when empty.
+            as_of: the state at a snapshot (a number) or at a time.
+
+        Raises:
+            QueryError: no such table, or no snapshot as old as `as_of`.
+        """
+        what = ", ".join(quote(name) for name in columns) or "*"
+        where = "" if dataset is None else f" WHERE dataset = {literal(dataset)}"
+        order = ", ".join(quote(name) for name in TABLES[table].key)
+        source = f"{CATALOG}.{quote(table)}{at_clause(as_of)}"
+        return self.query(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
+
+    def query(self, sql: str, parameters: list[object] | None = None) -> pa.Table:
+        """Result of a query written by us; users' SQL goes through `graindex.query`.
+
+        Raises:
+            QueryError: DuckDB refused it.
+        """
+        try:
+            return retrying(lambda: self._cursor().execute(sql, parameters or []).to_arrow_table())
+        except duckdb.Error as error:
+            raise QueryError(_first_line(error)) from error
+
+    def snapshot(self) -> int:
+        """Number of the newest snapshot."""
+        return int(self.query(f"SELECT id FROM {CATALOG}.current_snapshot()")["id"][0].as_py())
+
+    def replace(
+        self, tables: Mapping[str, pa.Table], dataset: str, *, author: str, message: str
+    ) -> int:
+        """Replace one collection's rows of several tables, all or nothing.
+
+        Tables whose rows are already what is wanted are left alone; when all are, no snapshot
+        is made. Conflicts with other processes are retried.
+
+        Args:
+            tables: new rows by table name.
+            dataset: the collection; every row belongs to it.
+            author: who writes: an asset and a run.
+            message: what is written, for the list of snapshots.
+
+        Returns:
+            Number of the snapshot that holds these rows.
+
+        Raises:
+            WriteConflictError: other processes kept winning.
+        """
+        changed = {
+            name: rows
+            for name, rows in tables.items()
+            if not same_rows(TABLES[name], self.read(name, dataset), rows)
+        }
+        if not changed:
+            return self.snapshot()
+        return retrying(lambda: self._replace(changed, dataset, author, message))
+
+    def _replace(
+        self, tables: Mapping[str, pa.Table], dataset: str, author: str, message: str
+    ) -> int:
+        cursor = self._cursor()
+        with transaction(cursor):
+            existing = _columns(cursor)
+            for name, rows in tables.items():
+                table = TABLES[name]
+                for statement in _missing_columns(table, rows.schema, existing[name]):
+                    cursor.execute(statement)
+                target = f"{CATALOG}.{quote(name)}"
+                cursor.execute(f"DELETE FROM {target} WHERE dataset = ?", [dataset])
+                cursor.register("incoming", rows)
+                order = ", ".join(quote(column) for column in table.key)
+                cursor.execute(
+                    f"INSERT INTO {target} BY NAME SELECT * FROM incoming ORDER BY {order}"
+                )
+                cursor.unregister("incoming")
+            cursor.execute(
+                f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})"
+            )
+        row = cursor.execute(f"FROM ducklake_last_committed_snapshot('{CATALOG}')").fetchone()
+        if row is None:
+            message = f"home {self.location.home!r}: a commit left no snapshot"
+            raise HomeError(message)
+        return int(row[0])
+
+
+def at_clause(as_of: AsOf | None) -> str:
+    """SQL that makes a table of the lake read as of a snapshot or a time; "" for now."""
+    if as_of is None:
+        return ""
+    if isinstance(as_of, datetime):
+        return f" AT (TIMESTAMP => TIMESTAMPTZ {literal(as_of.astimezone().isoformat())})"
+    return f" AT (VERSION => {as_of:d})"
+
+
+def same_rows(table: Table, have: pa.Table, want: pa.Table) -> bool:
+    """Whether two sets of rows are equal, whatever their order; null columns may be absent."""
+    if have.num_rows != want.num_rows:
+        return False
+    names = sorted({*have.column_names, *want.column_names})
+    order = [(name, "ascending") for name in table.key]
+    return _aligned(have, names).sort_by(order).equals(_aligned(want, names).sort_by(order))
+
+
+def _aligned(rows: pa.Table, names: list[str]) -> pa.Table:
+    columns = [
+        rows[name].combine_chunks() if name in rows.column_names else pa.nulls(rows.num_rows)
+        for name in names
+    ]
+    filled = [
+        pa.nulls(len(column)) if column.null_count == len(column) else column for column in columns
+    ]
+    return pa.table(filled, names=names)
+
+
+def _columns(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    rows = cursor.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ?",
+        [CATALOG],
+    ).fetchall()
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        columns.setdefault(table, {})[column] = kind
+    return columns
+
+
+def _missing_columns(table: Table, schema: pa.Schema, have: Mapping[str, str]) -> Iterator[str]:
+    """Statements that make room for an open table's own columns.
+
+    Raises:
+        QueryError: a column that another collection already fills with another type.
+    """
+    for field in schema:
+        kind = Kind.NUMBER if pa.types.is_floating(field.type) else Kind.TEXT
+        sql_type = ddl.SQL_TYPES[kind]
+        if field.name not in have:
+            yield from ddl.add_column_statements(table, field.name, sql_type, CATALOG)
+        elif field.name not in table.columns and have[field.name] != sql_type:
+            message = (
+                f"column {field.name!r} of {table.name} holds {have[field.name]} in other "
+                f"collections and {sql_type} here: give the label another name"
+            )
+            raise QueryError(message)
+
+
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A transaction that commits at the end and rolls back on any exception."""
+    cursor.begin()
+    try:
+        yield cursor
+        cursor.commit()
+    except BaseException:
+        _roll_back(cursor)
+        raise
+
+
+def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
+    try:
+        cursor.rollback()
+    except duckdb.TransactionException:
+        return  # a failed commit has already ended the transaction
+
+
+def retrying(action: Callable[[], T]) -> T:
+    """Result of `action`, tried again with growing random pauses while others are quicker.
+
+    Raises:
+        WriteConflictError: they were quicker every time.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return action()
+        except duckdb.Error as error:
+            if not any(word in str(error).lower() for word in _CONFLICTS):
+                raise
+            last = error
+        time.sleep(random.uniform(0.3, 1) * min(_LONGEST_WAIT_S, 0.02 * 1.5**attempt))
+    message = f"gave up after {_ATTEMPTS} tries, other processes keep writing: {_first_line(last)}"
+    raise WriteConflictError(message) from last
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,161 @@
+"""Users' SQL: read-only, over tables and vectors, with no way to other files.
+
+Out of scope: queries that the store itself writes (`graindex.lake`).
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cached_property
+
+import duckdb
+import pyarrow as pa
+
+from graindex.errors import QueryError
+from graindex.lake import CATALOG, attach, retrying
+from graindex.location import Location
+from schemas.ddl import literal
+
+VECTORS = "vectors"
+
+CATALOG_VIEW = f"""
+CREATE OR REPLACE TEMP VIEW micrograph_catalog AS
+SELECT m.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
+       q.* EXCLUDE (dataset, micrograph_id, input_hash, code_version)
+FROM {CATALOG}.micrographs m
+LEFT JOIN {CATALOG}.samples s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
+LEFT JOIN {CATALOG}.image_quality q
+       ON q.dataset = m.dataset AND q.micrograph_id = m.micrograph_id
+"""
+
+_SEARCHES = frozenset({"lance_vector_search", "lance_fts", "lance_hybrid_search"})
+# Table functions that reach no file and run no other text as SQL. The Lance and SQLite
+# extensions open files past DuckDB's own access rules, so a list of what is allowed is the
+# only safe one.
+_TABLE_FUNCTIONS = _SEARCHES | {
+    "range", "generate_series", "unnest", "json_each", "json_tree",
+    "duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_functions", "duckdb_types",
+    "snapshots", "current_snapshot", "table_info", "table_changes", "table_insertions",
+    "table_deletions", "ducklake_snapshots", "ducklake_table_info", "ducklake_table_changes",
+}  # fmt: skip
+
+
+class QueryConnection:
+    """A locked, read-only view of one store in which users' SQL runs."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = attach(self._location, read_only=True, lance=True)
+        folder = self._location.under(VECTORS)
+        connection.execute(f"ATTACH {literal(folder)} AS {VECTORS} (TYPE LANCE)")
+        allowed = ", ".join(literal(self._location.under(part)) for part in ("lake", VECTORS))
+        for statement in (
+            f"SET allowed_directories = [{allowed}]",
+            "SET enable_external_access = false",
+            "SET TimeZone = 'UTC'",
+            "SET lock_configuration = true",
+        ):
+            connection.execute(statement)
+        return connection
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute(f"USE {CATALOG}")
+        cursor.execute(CATALOG_VIEW)
+        return cursor
+
+    def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """The query as a relation: `.pl()`, `.arrow()`, `.df()`, `.fetchall()`.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong.
+        """
+        cursor = retrying(self._cursor)
+        self._guard(cursor, sql)
+        try:
+            return retrying(lambda: cursor.sql(sql))
+        except duckdb.Error as error:
+            raise QueryError(one_line(error)) from error
+
+    def table(self, sql: str, parameters: list[object] | None = None) -> pa.Table:
+        """Result of a query with parameters, as Arrow.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong.
+        """
+        cursor = retrying(self._cursor)
+        self._guard(cursor, sql)
+        try:
+            return retrying(lambda: cursor.execute(sql, parameters or []).to_arrow_table())
+        except duckdb.Error as error:
+            raise QueryError(one_line(error)) from error
+
+    def check(self, sql: str) -> None:
+        """Refuse a query as `relation` and `table` would, without running it.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong.
+        """
+        self._guard(retrying(self._cursor), sql)
+
+    def _guard(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
+        row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+        tree = json.loads(row[0]) if row else {"error": True, "error_message": "empty query"}
+        if tree["error"]:
+            if tree.get("error_type") == "not implemented":
+                message = "the store is read-only here: SELECT, DESCRIBE, SUMMARIZE or SHOW"
+                raise QueryError(message)
+            raise QueryError(" ".join(str(tree["error_message"]).split()))
+        if len(tree["statements"]) != 1:
+            message = f"give one query at a time, not {len(tree['statements'])}"
+            raise QueryError(message)
+        for node in _walk(tree):
+            self._check(node)
+
+    def _check(self, node: dict[str, object]) -> None:
+        if node.get("type") == "BASE_TABLE":
+            name = str(node["table_name"])
+            if any(mark in name for mark in "/\\.:"):
+                message = (
+                    f"{name!r} is a file; query the store's tables (SHOW ALL TABLES lists them)"
+                )
+                raise QueryError(message)
+        if node.get("type") == "TABLE_FUNCTION":
+            function = node["function"]
+            assert isinstance(function, dict)
+            name = str(function["function_name"]).lower()
+            if name not in _TABLE_FUNCTIONS:
+                message = f"table function {name!r} is not allowed here"
+                raise QueryError(message)
+            if name in _SEARCHES:
+                self._check_search(name, function["children"])
+
+    def _check_search(self, name: str, arguments: list[dict[str, object]]) -> None:
+        first = arguments[0] if arguments else {}
+        value = first.get("value")
+        target = value.get("value") if isinstance(value, dict) else None
+        folder = self._location.under(VECTORS) + "/"
+        inside = isinstance(target, str) and ".." not in target
+        if not (inside and str(target).startswith((f"{VECTORS}.main.", folder))):
+            message = (
+                f"{name}: the first argument must be a table such as '{VECTORS}.main.micrographs'"
+            )
+            raise QueryError(message)
+
+
+def _walk(node: object) -> Iterator[dict[str, object]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _walk(value)
+
+
+def one_line(error: BaseException) -> str:
+    """A DuckDB message without the picture of where it struck."""
+    text = str(error).split("\n\nLINE", maxsplit=1)[0]
+    return " ".join(text.split())

@@ -1,0 +1,75 @@
+"""Settings of a store: `graindex.yaml` beside its data, checked when read.
+
+Out of scope: collections, each of which has a recipe (`graindex.recipes`).
+"""
+
+from typing import Literal
+
+import fsspec
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graindex.errors import HomeError
+from graindex.location import Location
+
+FILE_NAME = "graindex.yaml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderSettings(_Section):
+    """How images become vectors; see `models.encode`."""
+
+    backbone: str = "tf_efficientnet_lite0"
+    weights: str | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class ReaderSettings(_Section):
+    """What is refused, and how far the search for a scale bar goes."""
+
+    max_megapixels: float = Field(default=512, gt=0)
+    min_side_px: int = Field(default=16, ge=1)
+    overlaid_scale_bars: bool = False
+
+
+class Settings(_Section):
+    """All settings of a store."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    readers: ReaderSettings = ReaderSettings()
+
+
+def load_settings(location: Location) -> Settings:
+    """Settings of the store at `location`; defaults where the file says nothing.
+
+    Raises:
+        HomeError: the file is not YAML, or has an unknown or wrong entry.
+    """
+    address = location.under(FILE_NAME)
+    fs, path = fsspec.core.url_to_fs(address)
+    if not fs.exists(path):
+        return Settings()
+    try:
+        return Settings.model_validate(yaml.safe_load(fs.cat_file(path)) or {})
+    except yaml.YAMLError as error:
+        message = f"{address} is not YAML: {' '.join(str(error).split())}"
+        raise HomeError(message) from error
+    except ValidationError as error:
+        raise HomeError(f"{address}: {first_problem(error)}") from error
+
+
+def save_settings(location: Location, settings: Settings) -> None:
+    """Write the settings file."""
+    fs, path = fsspec.core.url_to_fs(location.under(FILE_NAME))
+    fs.pipe_file(path, yaml.safe_dump(settings.model_dump(), sort_keys=False).encode())
+
+
+def first_problem(error: ValidationError) -> str:
+    """First complaint of a failed validation, in one line."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}"

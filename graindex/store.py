@@ -1,0 +1,172 @@
+"""The store that users open: tables, vectors, files and search of one home.
+
+Out of scope: how rows are computed (`graindex.catalogue`, `graindex.derive`).
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from graindex.errors import HomeError
+from graindex.lake import AsOf, Lake
+from graindex.location import Location
+from graindex.query import QueryConnection
+from graindex.settings import Settings, load_settings, save_settings
+
+if TYPE_CHECKING:  # these take seconds to import; a plain SQL query needs none of them
+    import duckdb
+
+    from graindex.files import FileStore
+    from graindex.readers.frame import Limits
+    from graindex.recipes import Recipe
+    from graindex.vectors import VectorStore
+    from models.encode.encoder import Encoder
+
+
+class Store:
+    """One home. Cheap to make; everything is opened when first used."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.lake = Lake(location)
+        self._queries = QueryConnection(location)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings of the home, `graindex.yaml`."""
+        return load_settings(self.location)
+
+    @property
+    def limits(self) -> "Limits":
+        """What readers refuse."""
+        from graindex.readers.frame import Limits  # noqa: PLC0415
+
+        readers = self.settings.readers
+        return Limits(max_megapixels=readers.max_megapixels, min_side_px=readers.min_side_px)
+
+    @cached_property
+    def files(self) -> "FileStore":
+        """Content-addressed files."""
+        from graindex.files import FileStore  # noqa: PLC0415
+
+        return FileStore(self.location)
+
+    @cached_property
+    def vectors(self) -> "VectorStore":
+        """Vectors."""
+        from graindex.vectors import VectorStore  # noqa: PLC0415
+
+        return VectorStore(self.location)
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The encoder that the settings name.
+
+        Raises:
+            EncoderUnavailableError: its weights are not there.
+        """
+        from graindex.encoders import make_encoder  # noqa: PLC0415
+
+        return make_encoder(self.settings.encoder, self.location)
+
+    @cached_property
+    def encoder_id(self) -> str:
+        """Identity of the encoder that the settings name."""
+        return self.encoder.encoder_id
+
+    def datasets(self) -> list[str]:
+        """Names of the registered collections."""
+        from graindex.recipes import recipe_names  # noqa: PLC0415
+
+        return recipe_names(self.location)
+
+    def recipe(self, dataset: str) -> "Recipe":
+        """Registration of a collection.
+
+        Raises:
+            CollectionError: there is none of this name.
+        """
+        from graindex.recipes import load_recipe  # noqa: PLC0415
+
+        return load_recipe(self.location, dataset)
+
+    def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
+        """Read-only SQL over the lake's tables, `micrograph_catalog` and `vectors.main.…`.
+
+        Returns:
+            A relation: `.pl()`, `.arrow()`, `.df()`, `.fetchall()`.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong.
+        """
+        return self._queries.relation(query)
+
+    def read(self, table: str, dataset: str | None = None, as_of: AsOf | None = None) -> pa.Table:
+        """Rows of a table, now or as of a snapshot (a number) or a time.
+
+        Raises:
+            QueryError: no such table, or no snapshot as old as `as_of`.
+        """
+        return self.lake.read(table, dataset, as_of=as_of)
+
+    def similar(self, image: str | Path, k: int = 10, where: str | None = None) -> pa.Table:
+        """The images most like one in the store, or like a file that the store never saw.
+
+        Args:
+            image: a `micrograph_id`, or a path or URL of an image.
+            k: how many neighbours.
+            where: SQL condition over the columns of `micrograph_catalog`.
+
+        Returns:
+            Columns `id, distance, dataset, sample, path, uri, pixel_size_um`, nearest first;
+            distance is 1 − cosine similarity, 0 for the same picture.
+
+        Raises:
+            GraindexError: neither an id nor a readable image, or a wrong condition.
+        """
+        from graindex.search import similar  # noqa: PLC0415
+
+        return similar(self, self._queries, str(image), k, where)
+
+    def snapshot(self) -> int:
+        """Number of the newest snapshot."""
+        return self.lake.snapshot()
+
+
+def open_store(home: str | Path | None = None) -> Store:
+    """Open a home: a folder, or ``postgresql://USER@HOST/DB?data=s3://BUCKET/PREFIX``.
+
+    Raises:
+        HomeError: there is no home; says how to make one.
+    """
+    location = Location.parse(home)
+    if location.folder is not None and location.catalog.startswith("sqlite:"):
+        catalog = Path(location.catalog.removeprefix("sqlite:"))
+        if not catalog.is_file():
+            message = f"no home at {location.home!r}; run: graindex init {location.home}"
+            raise HomeError(message)
+    return Store(location)
+
+
+def init_store(home: str | Path | None = None) -> Store:
+    """Make a home, or bring an older one up to today's tables; rows stay as they are.
+
+    Raises:
+        HomeError: the place cannot be written.
+    """
+    location = Location.parse(home)
+    folder = location.folder
+    if folder is not None:
+        try:
+            for part in ("lake", "vectors", "files", "datasets"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"home {location.home!r} cannot be made: {error.strerror}: {error.filename}"
+            raise HomeError(message) from error
+    store = Store(location)
+    store.lake.create()
+    settings: Settings = load_settings(location)
+    save_settings(location, settings)
+    return store

@@ -1,0 +1,1 @@
+"""Numbers from pixels: pure functions of arrays, without storage, paths or orchestration."""

@@ -1,0 +1,1 @@
+"""Acquisition facts from pixels: databar, scale bar, text, and which source to believe."""

@@ -1,0 +1,1 @@
+"""Images to vectors: backbones, pooled features and fast runtimes."""

@@ -1,0 +1,1 @@
+"""Definitions, checks, jobs, sensors and the command line."""

@@ -1,0 +1,215 @@
+"""Commands that bring collections in and up to date: add, materialize, status, check.
+
+Out of scope: the work itself.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.output import (
+    DatasetsOption,
+    Format,
+    FormatOption,
+    HomeOption,
+    emit,
+    notes,
+    progress_bars,
+)
+
+DATA_FAILED = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(add)
+    app.command()(materialize)
+    app.command()(status)
+    app.command()(check)
+
+
+def add(
+    path: Annotated[str, typer.Argument(help="Folder, or URL of a bucket prefix, with images.")],
+    dataset: Annotated[str, typer.Option(help="Name of the collection.")],
+    label_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression; its named groups label each image's path below PATH. "
+            "A group `sample` names the specimen."
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option(help="CSV joined by `path`, `file` or `image`, or by `sample`."),
+    ] = None,
+    pixel_size_um: Annotated[
+        float | None, typer.Option(help="Pixel size of every image, in µm.")
+    ] = None,
+    modality: Annotated[str, typer.Option(help="SEM, TEM or optical.")] = "SEM",
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the originals into the home.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move a registered collection to another PATH.")
+    ] = False,
+    description: Annotated[str | None, typer.Option(help="What the collection is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms of use.")] = None,
+    citation: Annotated[str | None, typer.Option(help="How to cite it.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Register a collection of micrographs; nothing is read but names.
+
+    Registering the same folder again updates its pattern, table or pixel size.
+    """
+    from graindex.registration import register_collection
+    from graindex.store import open_store
+
+    store = open_store(home)
+    registered = register_collection(
+        store,
+        path,
+        copy=copy,
+        force=force,
+        dataset=dataset,
+        label_pattern=label_pattern,
+        samples_uri=str(Path(samples).absolute()) if samples and "://" not in samples else samples,
+        declared_pixel_size_um=pixel_size_um,
+        modality=modality,
+        description=description,
+        source=source,
+        licence=licence,
+        citation=citation,
+    )
+    for line in registered.lines():
+        notes.print(line)
+    notes.print(f"next: graindex materialize --dataset {dataset}")
+
+
+def materialize(
+    dataset: DatasetsOption = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Assets, in Dagster's selection syntax, such as `key:micrographs+`."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when any input was refused.")
+    ] = False,
+    how: FormatOption = Format.TABLE,
+    home: HomeOption = None,
+) -> int:
+    """Bring collections up to date and check them; only what changed is computed."""
+    from graindex.store import open_store
+
+    store = open_store(home)
+    names = _chosen(store.datasets(), dataset)
+    from orchestration.run import run_catalog
+
+    started = time.perf_counter()
+    with progress_bars():
+        report = run_catalog(store, names, select)
+    columns = ("dataset", "asset", "rows", "computed", "kept", "dropped", "refused", "snapshot")
+    rows = [
+        {
+            "dataset": done.dataset,
+            "asset": done.asset,
+            "rows": done.rows,
+            "computed": done.computed,
+            "kept": done.kept,
+            "dropped": done.dropped,
+            "refused": len(done.refused),
+            "snapshot": done.snapshot,
+            "seconds": round(done.seconds, 2),
+        }
+        for done in report.assets
+    ]
+    emit(rows, how, (*columns, "seconds"))
+    for path, reason in report.refused.items():
+        notes.print(f"quarantined {path}: {reason}")
+    for result in report.checks:
+        if not result.passed:
+            level = "failed" if result.blocking else "warning"
+            notes.print(
+                f"check {level}: {result.dataset} {result.asset}.{result.check}: "
+                f"{result.failing} rows; graindex check --dataset {result.dataset} lists them"
+            )
+    for failure in report.failures:
+        notes.print(f"failed: {failure}")
+    passed = sum(result.passed for result in report.checks)
+    notes.print(
+        f"{sum(done.computed for done in report.assets)} rows computed, "
+        f"{passed} of {len(report.checks)} checks passed, {len(report.refused)} inputs refused, "
+        f"{time.perf_counter() - started:.1f} s"
+    )
+    return DATA_FAILED if report.blocked or (strict and report.refused) else 0
+
+
+def status(
+    dataset: DatasetsOption = None, how: FormatOption = Format.TABLE, home: HomeOption = None
+) -> None:
+    """Show what the store holds, what is out of date, and how the last checks ended."""
+    from graindex.store import open_store
+    from orchestration.status import collection_status
+
+    store = open_store(home)
+    rows = collection_status(store, _chosen(store.datasets(), dataset, allow_none=True))
+    columns = (
+        "dataset", "asset", "rows", "stale", "why", "last_materialized_at", "checks_passed",
+        "checks_failed",
+    )  # fmt: skip
+    emit(rows, how, columns)
+
+
+def check(
+    dataset: DatasetsOption = None, how: FormatOption = Format.TABLE, home: HomeOption = None
+) -> int:
+    """Run every check and list the failing rows by id; computes nothing."""
+    from graindex.store import open_store
+
+    store = open_store(home)
+    names = _chosen(store.datasets(), dataset)
+    from orchestration.run import run_checks
+
+    with progress_bars():
+        report = run_checks(store, names)
+    rows = [
+        {
+            "dataset": result.dataset,
+            "asset": result.asset,
+            "check": result.check,
+            "level": "error" if result.blocking else "warning",
+            "rule": problem["rule"],
+            "failing": problem["count"],
+            "id": key,
+            "found": found,
+        }
+        for result in report.checks
+        for problem in result.problems
+        for key, found in problem["rows"]
+    ]
+    columns = ("dataset", "asset", "check", "level", "rule", "failing", "id", "found")
+    if rows or how is not Format.TABLE:
+        emit(rows, how, columns)
+    for failure in report.failures:
+        notes.print(f"failed: {failure}")
+    passed = sum(result.passed for result in report.checks)
+    notes.print(f"{passed} of {len(report.checks)} checks passed")
+    return DATA_FAILED if report.blocked else 0
+
+
+def _chosen(known: list[str], wanted: list[str] | None, *, allow_none: bool = False) -> list[str]:
+    """The collections asked for, or all.
+
+    Raises:
+        CollectionError: one is not registered, or there is none at all.
+    """
+    from graindex.errors import CollectionError
+
+    if not known and not allow_none:
+        message = "no collection is registered; run: graindex add PATH --dataset NAME"
+        raise CollectionError(message)
+    unknown = [name for name in wanted or [] if name not in known]
+    if unknown:
+        message = f"dataset {unknown[0]!r} is not registered (known: {', '.join(known) or 'none'})"
+        raise CollectionError(message)
+    return list(dict.fromkeys(wanted)) if wanted else known

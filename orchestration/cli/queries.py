@@ -1,0 +1,92 @@
+"""Commands that ask: sql and similar.
+
+Out of scope: everything that writes.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.cli.output import Format, FormatOption, HomeOption, emit, notes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(sql)
+    app.command()(similar)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT, DESCRIBE, SUMMARIZE or SHOW.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write to a .parquet, .csv or .json file instead."),
+    ] = None,
+    how: FormatOption = Format.TABLE,
+    home: HomeOption = None,
+) -> None:
+    """Run read-only SQL over tables and vectors.
+
+    Tables: `SHOW ALL TABLES`. Images with their specimen and quality: `micrograph_catalog`.
+    Vectors: `vectors.main.micrographs`.
+    """
+    from graindex.store import open_store
+
+    rows = open_store(home).sql(query).to_arrow_table()
+    if output is None:
+        emit(rows.to_pylist(), how, rows.column_names)
+    else:
+        _write(rows, output)
+        notes.print(f"{rows.num_rows} rows written to {output}")
+
+
+def similar(
+    image: Annotated[str, typer.Argument(help="A micrograph_id, or an image file.")],
+    k: Annotated[int, typer.Option(help="How many neighbours.")] = 10,
+    where: Annotated[
+        str | None,
+        typer.Option(help="SQL condition over the columns of `micrograph_catalog`."),
+    ] = None,
+    how: FormatOption = Format.TABLE,
+    home: HomeOption = None,
+) -> None:
+    """List the images most like one of the store, or like a file that it has never seen."""
+    from graindex.store import open_store
+
+    rows = open_store(home).similar(image, k, where)
+    emit(rows.to_pylist(), how, rows.column_names)
+
+
+def _write(rows: "pa.Table", output: Path) -> None:
+    """Write rows by the file's suffix.
+
+    Raises:
+        QueryError: unknown suffix, or the file cannot be written.
+    """
+    import json
+
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    from graindex.errors import QueryError
+    from orchestration.cli.output import json_value
+
+    suffix = output.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            pq.write_table(rows, output)
+        elif suffix == ".csv":
+            pa_csv.write_csv(rows, output)
+        elif suffix == ".json":
+            plain = [json_value(row) for row in rows.to_pylist()]
+            output.write_text(json.dumps(plain, ensure_ascii=False, indent=1), encoding="utf-8")
+        else:
+            message = f"{output}: write to a .parquet, .csv or .json file"
+            raise QueryError(message)
+    except OSError as error:
+        message = f"{output} cannot be written: {error.strerror or error}"
+        raise QueryError(message) from error

@@ -1,0 +1,186 @@
+"""Runs of the job in this process, and what came of them.
+
+Out of scope: printing (`orchestration.cli`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from assets.resources import DATASETS, StoreResource
+from graindex.errors import CollectionError
+from graindex.store import Store
+from orchestration.definitions import defs
+from orchestration.instance import PROCESS_TAG, open_instance, process_tag
+from orchestration.jobs import CATALOG, CHECK
+
+
+@dataclass(frozen=True)
+class AssetReport:
+    """What a run did to one asset of one collection."""
+
+    dataset: str
+    asset: str
+    rows: int
+    computed: int
+    kept: int
+    dropped: int
+    refused: dict[str, str]
+    snapshot: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """How one check of one collection ended."""
+
+    dataset: str
+    asset: str
+    check: str
+    passed: bool
+    blocking: bool
+    failing: int
+    problems: list[dict[str, object]]
+
+
+@dataclass
+class RunReport:
+    """Everything that runs over some collections did."""
+
+    assets: list[AssetReport] = field(default_factory=list)
+    checks: list[CheckReport] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Inputs that were refused, by collection and path."""
+        return {
+            f"{report.dataset}/{path}": reason
+            for report in self.assets
+            for path, reason in report.refused.items()
+        }
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a blocking check failed or a run broke."""
+        return bool(self.failures) or any(c.blocking and not c.passed for c in self.checks)
+
+
+def run_catalog(store: Store, datasets: Sequence[str], select: str | None = None) -> RunReport:
+    """Materialise and check collections, one run each.
+
+    Args:
+        store: the store.
+        datasets: names of registered collections.
+        select: Dagster's selection syntax, such as ``key:micrographs+``; everything when None.
+
+    Raises:
+        CollectionError: a collection is not registered, or the selection selects nothing.
+    """
+    return _run(store, datasets, CATALOG, _select(select))
+
+
+def run_checks(store: Store, datasets: Sequence[str]) -> RunReport:
+    """Check collections without computing anything."""
+    return _run(store, datasets, CHECK, None)
+
+
+def _select(select: str | None) -> list[dg.AssetKey] | None:
+    if select is None:
+        return None
+    graph = defs.resolve_asset_graph()
+    try:
+        keys = dg.AssetSelection.from_string(select).resolve(graph)
+    except (dg.DagsterInvalidDefinitionError, dg.DagsterInvalidSubsetError, ValueError) as error:
+        message = f"selection {select!r} is wrong: {' '.join(str(error).split())}"
+        raise CollectionError(message) from error
+    known = graph.get_all_asset_keys()
+    chosen = sorted(key for key in keys if key in known)
+    if not chosen:
+        names = ", ".join(sorted(key.to_user_string() for key in known))
+        message = f"selection {select!r} selects no asset; there are {names}"
+        raise CollectionError(message)
+    return chosen
+
+
+def _run(
+    store: Store, datasets: Sequence[str], job: str, keys: list[dg.AssetKey] | None
+) -> RunReport:
+    for dataset in datasets:
+        store.recipe(dataset)
+    report = RunReport()
+    resolved = defs.resolve_job_def(job)
+    with open_instance(store.location) as instance:
+        instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
+        for dataset in datasets:
+            result = resolved.execute_in_process(
+                instance=instance,
+                partition_key=dataset,
+                asset_selection=keys,
+                resources={"store": StoreResource(home=store.location.home)},
+                raise_on_error=False,
+                tags={PROCESS_TAG: process_tag()},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+            _collect(report, dataset, instance.all_logs(result.run_id))
+    return report
+
+
+def _collect(report: RunReport, dataset: str, entries: Iterable[dg.EventLogEntry]) -> None:
+    """Add what the log of one run says to the report."""
+    started: dict[str, float] = {}
+    for entry in entries:
+        event = entry.dagster_event
+        if event is None:
+            continue
+        step = str(event.step_key)
+        if event.event_type is dg.DagsterEventType.STEP_START:
+            started[step] = entry.timestamp
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            done = event.step_materialization_data.materialization
+            report.assets.append(_asset_report(dataset, done, entry.timestamp - started[step]))
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            report.checks.append(_check_report(dataset, event.asset_check_evaluation_data))
+        elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
+            report.failures.append(f"{dataset}: {step}: {_cause(event)}")
+        elif event.event_type is dg.DagsterEventType.RUN_FAILURE and not report.failures:
+            report.failures.append(f"{dataset}: {event.message}")
+
+
+def _asset_report(
+    dataset: str, materialization: dg.AssetMaterialization, seconds: float
+) -> AssetReport:
+    values = {name: value.value for name, value in materialization.metadata.items()}
+    return AssetReport(
+        dataset,
+        materialization.asset_key.to_user_string(),
+        values["dagster/row_count"],
+        values["rows computed"],
+        values["rows kept"],
+        values["rows dropped"],
+        values["refused"],
+        values.get("lake snapshot", values.get("vector version")),
+        seconds,
+    )
+
+
+def _check_report(dataset: str, evaluation: dg.AssetCheckEvaluation) -> CheckReport:
+    values = {name: value.value for name, value in evaluation.metadata.items()}
+    return CheckReport(
+        dataset,
+        evaluation.asset_key.to_user_string(),
+        evaluation.check_name,
+        evaluation.passed,
+        evaluation.severity is dg.AssetCheckSeverity.ERROR,
+        values["failing"],
+        values["problems"],
+    )
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """The innermost error of a failed step, in one line."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else str(event.message)

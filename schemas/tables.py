@@ -1,0 +1,258 @@
+"""Tables as lists of column names: what one row is, its key, and where its columns come from.
+
+Out of scope: what a column means, which is `schemas.fields`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from schemas.fields import FIELDS, Field
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: table name.
+        row: what one row stands for.
+        columns: column names, in order; each is in `schemas.fields.FIELDS`.
+        key: columns that together are unique and never null.
+        required: further columns that are never null.
+        lineage: for derived columns, the `table.column` each is computed from.
+        is_open: whether a collection may add columns of its own (labels of specimens).
+        in_lance: whether the table lies in LanceDB rather than in the lake.
+    """
+
+    name: str
+    row: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    lineage: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    is_open: bool = False
+    in_lance: bool = False
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The columns' definitions, in order."""
+        return tuple(FIELDS[name] for name in self.columns)
+
+    @property
+    def never_null(self) -> frozenset[str]:
+        """Names of the columns that hold a value in every row."""
+        return frozenset((*self.key, *self.required))
+
+
+_CONTENT = tuple(
+    f"micrographs.{name}"
+    for name in (
+        "content_hash",
+        "bits_used",
+        "content_x0_px",
+        "content_y0_px",
+        "content_x1_px",
+        "content_y1_px",
+    )
+)
+_QUALITY_COLUMNS = (
+    "brightness_mean",
+    "contrast_std",
+    "sharpness_laplacian",
+    "sharpness_tenengrad",
+    "noise_std",
+    "saturation_fraction_low",
+    "saturation_fraction_high",
+    "entropy_bits",
+)
+_SAME_MICROGRAPH = {
+    "dataset": ("micrographs.dataset",),
+    "micrograph_id": ("micrographs.micrograph_id",),
+}
+
+_ALL = (
+    Table(
+        "datasets",
+        "collection",
+        (
+            "dataset",
+            "kind",
+            "location_uri",
+            "label_pattern",
+            "samples_uri",
+            "declared_pixel_size_um",
+            "description",
+            "source",
+            "licence",
+            "citation",
+            "file_count",
+            "registered_at",
+            "input_hash",
+            "code_version",
+        ),
+        key=("dataset",),
+        required=("kind", "location_uri", "file_count", "registered_at", "code_version"),
+    ),
+    Table(
+        "samples",
+        "specimen",
+        (
+            "dataset",
+            "sample_id",
+            "sample",
+            "material",
+            "composition",
+            "state",
+            "input_hash",
+            "code_version",
+        ),
+        key=("dataset", "sample_id"),
+        required=("sample", "code_version"),
+        lineage={"dataset": ("datasets.dataset",), "sample": ("datasets.label_pattern",)},
+        is_open=True,
+    ),
+    Table(
+        "micrographs",
+        "image",
+        (
+            "dataset",
+            "micrograph_id",
+            "sample_id",
+            "path",
+            "uri",
+            "page",
+            "content_hash",
+            "file_size_bytes",
+            "file_modified_at",
+            "sidecar_uri",
+            "file_format",
+            "modality",
+            "colour_mode",
+            "width_px",
+            "height_px",
+            "bit_depth",
+            "bits_used",
+            "nonfinite_pixels",
+            "content_x0_px",
+            "content_y0_px",
+            "content_x1_px",
+            "content_y1_px",
+            "pixel_size_um",
+            "pixel_size_uncertainty_um",
+            "pixel_size_source",
+            "magnification",
+            "accelerating_voltage_kv",
+            "working_distance_mm",
+            "acquired_at",
+            "instrument",
+            "detector",
+            "thumbnail",
+            "input_hash",
+            "code_version",
+        ),
+        key=("dataset", "micrograph_id"),
+        required=(
+            "path",
+            "uri",
+            "page",
+            "content_hash",
+            "file_size_bytes",
+            "file_format",
+            "modality",
+            "width_px",
+            "height_px",
+            "bit_depth",
+            "bits_used",
+            "content_x0_px",
+            "content_y0_px",
+            "content_x1_px",
+            "content_y1_px",
+            "thumbnail",
+            "input_hash",
+            "code_version",
+        ),
+        lineage={
+            "dataset": ("datasets.dataset",),
+            "sample_id": ("samples.sample_id", "datasets.label_pattern"),
+            "uri": ("datasets.location_uri",),
+            "pixel_size_um": ("datasets.declared_pixel_size_um",),
+        },
+    ),
+    Table(
+        "acquisition_readings",
+        "quantity as one source states it for one image",
+        (
+            "dataset",
+            "micrograph_id",
+            "quantity",
+            "reading_source",
+            "value_number",
+            "value_text",
+            "value_time",
+            "uncertainty",
+            "confidence",
+            "used",
+            "detail",
+        ),
+        key=("dataset", "micrograph_id", "quantity", "reading_source", "detail"),
+        required=("used",),
+    ),
+    Table(
+        "findings",
+        "thing about an image that a person should know",
+        ("dataset", "micrograph_id", "finding", "detail"),
+        key=("dataset", "micrograph_id", "finding", "detail"),
+    ),
+    Table(
+        "quarantine",
+        "refused input",
+        (
+            "dataset",
+            "path",
+            "uri",
+            "reason",
+            "content_hash",
+            "file_size_bytes",
+            "file_modified_at",
+            "input_hash",
+            "code_version",
+        ),
+        key=("dataset", "path"),
+        required=("uri", "reason", "code_version"),
+    ),
+    Table(
+        "image_quality",
+        "image",
+        ("dataset", "micrograph_id", *_QUALITY_COLUMNS, "input_hash", "code_version"),
+        key=("dataset", "micrograph_id"),
+        required=(*_QUALITY_COLUMNS, "input_hash", "code_version"),
+        lineage={**_SAME_MICROGRAPH, **dict.fromkeys(_QUALITY_COLUMNS, _CONTENT)},
+    ),
+    Table(
+        "micrograph_vectors",
+        "image and encoder",
+        (
+            "micrograph_id",
+            "dataset",
+            "encoder_id",
+            "vector",
+            "vector_norm",
+            "input_hash",
+            "code_version",
+        ),
+        key=("micrograph_id",),
+        required=("dataset", "encoder_id", "vector", "vector_norm", "input_hash", "code_version"),
+        lineage={
+            **_SAME_MICROGRAPH,
+            "vector": _CONTENT,
+            "vector_norm": _CONTENT,
+        },
+        in_lance=True,
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+
+# Tables that are assets of their own; the others are written along with `micrographs`.
+LAKE_ASSETS = ("datasets", "samples", "micrographs", "image_quality")
