@@ -5,7 +5,8 @@ Out of scope: full-size figures.
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import dagster as dg
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from graindex.store import Store
 
+T = TypeVar("T")
 TILE_PX = 120
 _LABEL_PX = 14
 _GAP_PX = 4
@@ -50,7 +52,7 @@ def contact_sheet(
     return dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{encoded})")
 
 
-def spread(rows: Sequence[Mapping[str, object]], count: int) -> list[Mapping[str, object]]:
+def spread(rows: Sequence[T], count: int) -> list[T]:
     """At most `count` rows, evenly spread over all of them."""
     if not rows:
         return []

@@ -4,6 +4,7 @@ Out of scope: pictures (`assets.previews`).
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -13,7 +14,7 @@ from schemas.arrow import describe
 from schemas.expectations import suite
 from schemas.tables import TABLES, Table
 
-Metadata = dict[str, dg.MetadataValue]
+Metadata = dict[str, dg.MetadataValue[Any]]
 
 
 def table_schema(table: Table, extra: Mapping[str, str] | None = None) -> dg.TableSchema:
@@ -82,7 +83,7 @@ def outcome_metadata(name: str, outcome: Outcome, rows: pa.Table | None = None) 
     """
     table = TABLES[name]
     extra = {} if rows is None else _extra_columns(table, rows)
-    metadata = {
+    metadata: Metadata = {
         "dagster/row_count": dg.MetadataValue.int(outcome.rows),
         "dagster/column_schema": dg.MetadataValue.table_schema(table_schema(table, extra)),
         "dagster/column_lineage": dg.MetadataValue.column_lineage(column_lineage(table)),

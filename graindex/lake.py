@@ -217,7 +217,7 @@ def same_rows(table: Table, have: pa.Table, want: pa.Table) -> bool:
         return False
     names = sorted({*have.column_names, *want.column_names})
     order = [(name, "ascending") for name in table.key]
-    return _aligned(have, names).sort_by(order).equals(_aligned(want, names).sort_by(order))
+    return bool(_aligned(have, names).sort_by(order).equals(_aligned(want, names).sort_by(order)))
 
 
 def _aligned(rows: pa.Table, names: list[str]) -> pa.Table:

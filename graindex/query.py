@@ -4,8 +4,10 @@ Out of scope: queries that the store itself writes (`graindex.lake`).
 """
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -54,7 +56,7 @@ class QueryConnection:
         for statement in (
             f"SET allowed_directories = [{allowed}]",
             "SET enable_external_access = false",
-            "SET TimeZone = 'UTC'",
+            "SET GLOBAL TimeZone = 'UTC'",  # a plain SET would not reach the cursors
             "SET lock_configuration = true",
         ):
             connection.execute(statement)
@@ -102,12 +104,12 @@ class QueryConnection:
 
     def _guard(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-        tree = json.loads(row[0]) if row else {"error": True, "error_message": "empty query"}
+        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
         if tree["error"]:
             if tree.get("error_type") == "not implemented":
                 message = "the store is read-only here: SELECT, DESCRIBE, SUMMARIZE or SHOW"
                 raise QueryError(message)
-            raise QueryError(" ".join(str(tree["error_message"]).split()))
+            raise QueryError(" ".join(str(tree.get("error_message")).split()))
         if len(tree["statements"]) != 1:
             message = f"give one query at a time, not {len(tree['statements'])}"
             raise QueryError(message)
@@ -136,9 +138,10 @@ class QueryConnection:
         first = arguments[0] if arguments else {}
         value = first.get("value")
         target = value.get("value") if isinstance(value, dict) else None
-        folder = self._location.under(VECTORS) + "/"
-        inside = isinstance(target, str) and ".." not in target
-        if not (inside and str(target).startswith((f"{VECTORS}.main.", folder))):
+        # Other names are file names to the extension, relative to the working folder.
+        folder = re.escape(self._location.under(VECTORS))
+        named = rf"{VECTORS}\.main\.\w+|{folder}/\w+\.lance"
+        if not (isinstance(target, str) and re.fullmatch(named, target)):
             message = (
                 f"{name}: the first argument must be a table such as '{VECTORS}.main.micrographs'"
             )

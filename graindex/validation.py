@@ -6,7 +6,7 @@ Out of scope: what is expected (`schemas.expectations`) and who acts on it (asse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -63,21 +63,28 @@ def _validate_frame(
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # Three seconds to import, so only where a suite runs.
     import great_expectations as gx  # noqa: PLC0415
+    from great_expectations.data_context.types.base import (  # noqa: PLC0415
+        ProgressBarsConfig,
+    )
     from great_expectations.expectations import registry  # noqa: PLC0415
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_pandas("rows")
     asset = source.add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
-    built = [
-        registry.get_expectation_impl(rule.type)(**rule.arguments, meta={"rule": number})
-        for number, rule in enumerate(rules)
-    ]
+    built = []
+    for number, rule in enumerate(rules):
+        arguments: dict[str, Any] = {**rule.arguments, "meta": {"rule": number}}
+        built.append(registry.get_expectation_impl(rule.type)(**arguments))
     expectations = gx.ExpectationSuite(name="rows", expectations=built)
     outcome = batch.validate(expectations, result_format={"result_format": "COMPLETE"})
     # Results come grouped by column, not in the order of the suite.
-    by_rule = {result.expectation_config.meta["rule"]: result for result in outcome.results}
+    by_rule = {
+        result.expectation_config.meta["rule"]: result
+        for result in outcome.results
+        if result.expectation_config is not None
+    }
     return [
         (
             bool(by_rule[number].success),

@@ -5,6 +5,7 @@ Out of scope: printing (`orchestration.cli`).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -41,7 +42,7 @@ class CheckReport:
     passed: bool
     blocking: bool
     failing: int
-    problems: list[dict[str, object]]
+    problems: list[dict[str, Any]]
 
 
 @dataclass
@@ -151,7 +152,7 @@ def _collect(report: RunReport, dataset: str, entries: Iterable[dg.EventLogEntry
 def _asset_report(
     dataset: str, materialization: dg.AssetMaterialization, seconds: float
 ) -> AssetReport:
-    values = {name: value.value for name, value in materialization.metadata.items()}
+    values: dict[str, Any] = {name: v.value for name, v in materialization.metadata.items()}
     return AssetReport(
         dataset,
         materialization.asset_key.to_user_string(),
@@ -166,7 +167,7 @@ def _asset_report(
 
 
 def _check_report(dataset: str, evaluation: dg.AssetCheckEvaluation) -> CheckReport:
-    values = {name: value.value for name, value in evaluation.metadata.items()}
+    values: dict[str, Any] = {name: v.value for name, v in evaluation.metadata.items()}
     return CheckReport(
         dataset,
         evaluation.asset_key.to_user_string(),

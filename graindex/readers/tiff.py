@@ -7,10 +7,12 @@ Out of scope: metadata (`tiff_tags`), and planes that an OME file keeps elsewher
 """
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from imagecodecs import tiff_decode
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from graindex.readers import grey, vendors
@@ -74,14 +76,14 @@ def read_tiff(data: bytes, name: str, limits: Limits) -> list[Frame]:
                 name,
                 sum(p.imagewidth * p.imagelength * p.imagedepth * p.samplesperpixel for p in pages),
             )
-            frames, left_out = _read_pages(tif, pages, name, limits)
+            frames, left_out = _read_pages(tif, pages, data, name, limits)
         logged = tuple(Finding("library_warning", message) for message in dict.fromkeys(log))
     of_file = (*skipped, *left_out, *logged)
     return [replace(frame, findings=frame.findings + of_file) for frame in frames]
 
 
 def _read_pages(
-    tif: TiffFile, pages: list[TiffPage], name: str, limits: Limits
+    tif: TiffFile, pages: list[TiffPage], data: bytes, name: str, limits: Limits
 ) -> tuple[list[Frame], list[Finding]]:
     frames: list[Frame] = []
     left_out: list[Finding] = []
@@ -90,7 +92,7 @@ def _read_pages(
     for page in pages:
         said = page_statement(tif, page, pages[0])
         findings = (*said.findings, *_orientation(page))
-        for plane in _planes(page, name):
+        for plane in _planes(page, name, data):
             try:
                 limits.check_side(name, page.imagewidth, page.imagelength)
                 done = grey.finish(plane.samples, name, _stated_bits(page))
@@ -196,11 +198,25 @@ def _check_header(page: TiffPage, name: str, limits: Limits, data: bytes) -> Non
         )
 
 
-def _planes(page: TiffPage, name: str) -> Iterator[_Plane]:
+def _decoded(page: TiffPage, data: bytes) -> grey.Samples:
+    """Return the samples of a page in tifffile's five axes.
+
+    LZW goes through libtiff: on a damaged LZW strip the decoder that tifffile uses reads memory
+    that is not its own and can end the process (imagecodecs 2026.3.6). Where libtiff arranges the
+    samples in another way, it has at least vouched for the strips.
+    """
+    if page.compression == COMPRESSION.LZW:
+        decoded = np.asarray(tiff_decode(data, index=page.index))
+        if decoded.size == math.prod(page.shaped) and decoded.dtype == page.dtype:
+            return decoded.reshape(page.shaped)
+    return np.asarray(page.asarray(squeeze=False, maxworkers=1)).reshape(page.shaped)
+
+
+def _planes(page: TiffPage, name: str, data: bytes) -> Iterator[_Plane]:
     """Yield the grey (Y, X) planes of a page."""
     with unreadable_on_error(name, f"TIFF page {page.index}"):
         # (separate samples, Z, Y, X, interleaved samples); one of the sample axes has length 1
-        stored = page.asarray(squeeze=False, maxworkers=1).reshape(page.shaped)
+        stored = _decoded(page, data)
         samples = stored[..., 0] if page.shaped[0] > 1 else np.moveaxis(stored[0], -1, 0)
         planes = [
             plane

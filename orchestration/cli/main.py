@@ -13,8 +13,8 @@ from rich.console import Console
 from graindex.errors import GraindexError
 from orchestration.cli import collections, demo, homes, queries
 
-# Typer does not export the base of its usage errors.
-_USAGE_ERROR = typer.BadParameter.__mro__[1]
+# Typer does not export the base of its usage errors: unknown option, missing argument, ...
+_USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 DONE, DATA_FAILED, WRONG_COMMAND, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def main(arguments: list[str], *, debug: bool = False) -> int:
     except _USAGE_ERROR as error:
         if debug:
             raise
-        return _say(str(error.format_message()), WRONG_COMMAND)
+        return _say(error.format_message(), WRONG_COMMAND)
     except GraindexError as error:
         if debug:
             raise

@@ -128,6 +128,21 @@ class TestExact:
         data = tiff(image, compression=compression, tile=tile, byteorder=byteorder)
         np.testing.assert_array_equal(only(data).pixels, image)
 
+    def test_lzw_of_every_kind(self):
+        rgb = np.dstack([textured(seed=s) for s in range(3)])
+        for image, options in (
+            (textured() > 100, {"photometric": "minisblack"}),
+            (textured().astype(np.float32), {"predictor": 3}),
+            (textured(dtype=np.uint16, top=4095), {"predictor": 2, "byteorder": ">"}),
+            (rgb, {"photometric": "rgb"}),
+            (np.moveaxis(rgb, -1, 0).copy(), {"photometric": "rgb", "planarconfig": "separate"}),
+            (np.dstack([rgb, textured(seed=3)]), {"photometric": "separated"}),
+        ):
+            packed = only(tiff(image, compression="lzw", **options))
+            plain = only(tiff(image, **{k: v for k, v in options.items() if k != "predictor"}))
+            np.testing.assert_array_equal(packed.pixels, plain.pixels)
+            assert packed.colour_mode == plain.colour_mode
+
     def test_12_bit_packed(self):
         image = textured(dtype=np.uint16, top=4095)
         frame = only(tiff(image, bitspersample=12, compression=None, rowsperstrip=40))

@@ -152,6 +152,21 @@ def test_row_and_blanking_on_every_real_databar(real_data):
 
 
 @pytest.mark.real_data
+@pytest.mark.parametrize("quality", [60, 90])
+@pytest.mark.parametrize("scale", [0.5, 0.73, 1.0, 1.5])
+def test_recompressed_and_resized_copies(real_data, quality, scale):
+    for path, row in collections(real_data)[::20]:
+        image = load(path)[3:]  # the edge no longer lies between two blocks of the codec
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        _, stream = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        copy = cv2.imdecode(stream, cv2.IMREAD_GRAYSCALE)
+        box = find_content_box(copy)
+        assert abs(box.y1 - (row - 3) * scale) <= 2, path.name
+        copy[box.y1 :] = 128
+        assert find_content_box(copy) == box, path.name
+
+
+@pytest.mark.real_data
 def test_cropped_micrographs_have_no_databar(real_data):
     paths = sorted(real_data.glob("uhcs/*.png"))
     assert len(paths) == 97

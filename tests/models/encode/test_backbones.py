@@ -136,7 +136,7 @@ def test_a_file_of_code_is_not_run(tmp_path):
             return Path.touch, (marker,)
 
     bad = tmp_path / "code.pth"
-    bad.write_bytes(pickle.dumps(Code()))
+    bad.write_bytes(pickle.dumps(Code(), protocol=2))
     with pytest.raises(EncoderUnavailableError, match="not a readable state dict"):
         load_backbone(EncoderConfig(weights=str(bad)))
     assert not marker.exists()

@@ -51,24 +51,23 @@ def test_a_configuration_without_meaning_is_refused(wrong):
         EncoderConfig(**wrong)
 
 
-def test_float32_agrees_with_torch(encoder, torch_engine, grains):
-    for image in grains[:6]:
-        reference = torch_engine.infer(frame(image, encoder.config.pixels))
-        assert cosine(encoder.encode(image), reference) >= 0.9999
+def test_float32_agrees_with_torch(encoder, small_encoder, torch_engine, grains):
+    for network, images in ((encoder, grains[:1]), (small_encoder, grains)):
+        for image in images:
+            reference = torch_engine.infer(frame(image, network.config.pixels))
+            assert cosine(network.encode(image), reference) >= 0.9999
 
 
-@pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16")
-def test_bfloat16_stays_close_to_torch_float32(encoder_cache, torch_engine, grains):
-    half = Encoder(EncoderConfig(device="cpu", precision="bfloat16"), str(encoder_cache))
-    for image in grains[:6]:
-        reference = torch_engine.infer(frame(image, half.config.pixels))
-        assert 0.997 <= cosine(half.encode(image), reference) < 1 - 1e-9
-
-
-@pytest.mark.skipif(HAS_BFLOAT16, reason="this processor has bfloat16")
-def test_bfloat16_is_refused_where_it_would_be_float32(encoder_cache):
-    with pytest.raises(EncoderUnavailableError, match="no bfloat16"):
-        Encoder(EncoderConfig(device="cpu", precision="bfloat16"), str(encoder_cache))
+def test_bfloat16_stays_close_to_float32_or_is_refused(encoder, encoder_cache, grains):
+    config = replace(encoder.config, precision="bfloat16")
+    if not HAS_BFLOAT16:
+        with pytest.raises(EncoderUnavailableError, match="no bfloat16"):
+            Encoder(config, str(encoder_cache))
+        return
+    half = Encoder(config, str(encoder_cache))
+    for image in grains[::3]:
+        likeness = cosine(half.encode(image), encoder.encode(image))
+        assert 0.997 <= likeness < 1 - 1e-9, "equal vectors would mean that it ran in float32"
 
 
 def test_a_gpu_agrees_or_is_missed_clearly(encoder, grains):

@@ -30,16 +30,7 @@ def test_no_image_shape_makes_the_input_much_larger(height, width, pixels):
     rows, columns = input_shape(height, width, pixels)
     assert rows % 32 == columns % 32 == 0
     assert min(rows, columns) >= 32
-    assert rows * columns <= max(1.6 * pixels, 8 * 32 * 32)
-
-
-@given(st.integers(1, 3000), st.integers(1, 3000))
-def test_the_transposed_image_has_the_transposed_shape(height, width):
-    rows, columns = input_shape(height, width, VGA)
-    back = input_shape(width, height, VGA)
-    assert sorted(back) == sorted((rows, columns)) or abs(
-        np.log(back[0] * back[1] / (rows * columns))
-    ) < np.log(1.15)
+    assert rows * columns <= 1.25 * pixels
 
 
 def test_framing_averages_areas():

@@ -1,0 +1,52 @@
+# Two commands for everyone: make demo, make test. Each makes .venv on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HOME_FOLDER ?= data
+
+.PHONY: help setup demo test slow check bench ui dictionary constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(None if ok else f"Python 3.11 to 3.13 is needed, not {sys.version.split()[0]}; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## make .venv with everything that development needs
+
+demo: $(STAMP) ## make a phantom collection, materialise it, show what can be asked
+	$(BIN)/graindex demo --home $(HOME_FOLDER)
+
+test: $(STAMP) check ## check the code and run the tests, the slow ones left out
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(STAMP) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP) ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
+	$(BIN)/python benchmarks/vectors.py
+	$(BIN)/python benchmarks/search.py
+
+ui: $(STAMP) ## open the Dagster UI of the home
+	$(BIN)/graindex ui --home $(HOME_FOLDER)
+
+dictionary: $(STAMP) ## write docs/data-dictionary.md from schemas/
+	$(BIN)/python -m schemas.dictionary
+
+constraints: $(STAMP) ## hold every installed version in constraints.txt
+	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable \
+	  | sed 's/^\(torch==[0-9.]*\)+.*/\1/' | grep -v '^setuptools==' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## remove .venv and caches; the home stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
