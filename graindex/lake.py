@@ -53,6 +53,7 @@ def attach(
         # With a write-ahead log readers never wait for a writer, and a killed writer leaves
         # the last commit in place.
         options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
+        options.append("OVERRIDE_DATA_PATH true")  # a home may be moved or copied
     if read_only:
         options.append("READ_ONLY")
     statement = f"ATTACH {literal('ducklake:' + location.catalog)} AS {CATALOG}"

@@ -4,7 +4,6 @@ Out of scope: queries that the store itself writes (`graindex.lake`).
 """
 
 import json
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -114,9 +113,9 @@ class QueryConnection:
             message = f"give one query at a time, not {len(tree['statements'])}"
             raise QueryError(message)
         for node in _walk(tree):
-            self._check(node)
+            self._check(cursor, node)
 
-    def _check(self, node: dict[str, object]) -> None:
+    def _check(self, cursor: duckdb.DuckDBPyConnection, node: dict[str, object]) -> None:
         if node.get("type") == "BASE_TABLE":
             name = str(node["table_name"])
             if any(mark in name for mark in "/\\.:"):
@@ -132,18 +131,26 @@ class QueryConnection:
                 message = f"table function {name!r} is not allowed here"
                 raise QueryError(message)
             if name in _SEARCHES:
-                self._check_search(name, function["children"])
+                self._check_search(cursor, name, function["children"])
 
-    def _check_search(self, name: str, arguments: list[dict[str, object]]) -> None:
+    def _check_search(
+        self, cursor: duckdb.DuckDBPyConnection, name: str, arguments: list[dict[str, object]]
+    ) -> None:
         first = arguments[0] if arguments else {}
         value = first.get("value")
         target = value.get("value") if isinstance(value, dict) else None
-        # Other names are file names to the extension, relative to the working folder.
-        folder = re.escape(self._location.under(VECTORS))
-        named = rf"{VECTORS}\.main\.\w+|{folder}/\w+\.lance"
-        if not (isinstance(target, str) and re.fullmatch(named, target)):
+        tables = cursor.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [VECTORS]
+        ).fetchall()
+        # Any other text, an absent table included, is a path to the extension.
+        if str(target) not in {
+            text
+            for (table,) in tables
+            for text in (f"{VECTORS}.main.{table}", self._location.under(VECTORS, f"{table}.lance"))
+        }:
             message = (
-                f"{name}: the first argument must be a table such as '{VECTORS}.main.micrographs'"
+                f"{name}: the first argument must be a table such as "
+                f"'{VECTORS}.main.micrographs', not {target!r}"
             )
             raise QueryError(message)
 

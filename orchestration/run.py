@@ -16,6 +16,9 @@ from orchestration.definitions import defs
 from orchestration.instance import PROCESS_TAG, open_instance, process_tag
 from orchestration.jobs import CATALOG, CHECK
 
+# The argument `partition_key` looks for partitions among a job's assets; a job of checks has none.
+PARTITION_TAG = "dagster/partition"
+
 
 @dataclass(frozen=True)
 class AssetReport:
@@ -117,11 +120,10 @@ def _run(
         for dataset in datasets:
             result = resolved.execute_in_process(
                 instance=instance,
-                partition_key=dataset,
                 asset_selection=keys,
                 resources={"store": StoreResource(home=store.location.home)},
                 raise_on_error=False,
-                tags={PROCESS_TAG: process_tag()},
+                tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag()},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
             _collect(report, dataset, instance.all_logs(result.run_id))

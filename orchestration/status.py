@@ -6,6 +6,7 @@ Out of scope: bringing it up to date.
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter  # not exported by dagster 1.13
 
 from graindex.catalogue import DATASETS_CODE_VERSION, SAMPLES_CODE_VERSION, dataset_input_hash
 from graindex.derive import VECTORS_CODE_VERSION, pixels_hash
@@ -111,7 +112,7 @@ def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
             if check_key.asset_key != key:
                 continue
             history = instance.event_log_storage.get_asset_check_execution_history(
-                check_key, limit=1, partition_filter=dg.PartitionKeyFilter(dataset)
+                check_key, limit=1, partition_filter=PartitionKeyFilter(key=dataset)
             )
             for entry in history:
                 succeeded = entry.status.value == "SUCCEEDED"

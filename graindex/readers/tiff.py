@@ -46,6 +46,9 @@ _ENDS_WITH_MARKER = frozenset(
 _JPEG_END = b"\xff\xd9"
 """Ends JPEG and JPEG 2000 alike. Their decoders fill in what is missing before it as grey."""
 
+_TILE_PIXELS = 4096 * 4096
+"""A tile may pass the image by this much; libtiff takes a minute over a tile of 10¹⁰ pixels."""
+
 _MIN_IS = frozenset({PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE})
 
 
@@ -168,10 +171,15 @@ def _check_header(page: TiffPage, name: str, limits: Limits, data: bytes) -> Non
     if min(page.imagewidth, page.imagelength) < 1 or page.dtype is None:
         raise UnreadableImageError(
             name,
-            f"page {page.index} is {page.imagewidth} x {page.imagelength} pixels of "
-            f"{page.bitspersample} bits: not an image that can be read",
+            f"page {page.index} of {page.imagewidth} x {page.imagelength} pixels of "
+            f"{page.bitspersample} bits cannot be read",
         )
     limits.check_area(name, page.imagewidth, page.imagelength)
+    tile = page.tilewidth * page.tilelength * page.tiledepth
+    if tile > page.imagewidth * page.imagelength * page.imagedepth + _TILE_PIXELS:
+        raise UnreadableImageError(
+            name, f"damaged TIFF: tiles of {page.tilewidth} x {page.tilelength} pixels"
+        )
     if not page.dataoffsets or len(page.dataoffsets) != len(page.databytecounts):
         raise UnreadableImageError(name, f"page {page.index} does not say where its pixels are")
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))

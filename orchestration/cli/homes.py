@@ -4,13 +4,17 @@ Out of scope: collections and queries.
 """
 
 import os
-import subprocess
+import socket
 import sys
 from typing import Annotated
 
 import typer
 
 from orchestration.cli.output import Format, FormatOption, HomeOption, emit, notes
+
+_DEFINITIONS = ("-m", "orchestration.definitions")
+# `dg dev`, which `dagster dev` recommends, wants a project folder and not an installed module.
+_NOT_SUPERSEDED = "ignore:Function `dev_command` is superseded"
 
 
 def register(app: typer.Typer) -> None:
@@ -53,32 +57,48 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     home: HomeOption = None,
-) -> int:
+) -> None:
     """Open the Dagster UI of a home: web server and daemon, until interrupted."""
     import importlib.util
 
     from assets.resources import DATASETS
     from graindex.errors import HomeError
     from graindex.location import HOME_VARIABLE
+    from graindex.recipes import recipe_names
     from graindex.store import open_store
     from orchestration.instance import instance_folder, open_instance
 
     if importlib.util.find_spec("dagster_webserver") is None:
         message = "the Dagster UI is not installed; run: pip install 'graindex[ui]'"
         raise HomeError(message)
-    store = open_store(home)
-    with open_instance(store.location) as instance:
-        instance.add_dynamic_partitions(str(DATASETS.name), store.datasets())
-    settings = {
-        "DAGSTER_HOME": str(instance_folder(store.location)),
-        HOME_VARIABLE: str(store.location.folder or store.location.home),
-    }
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions"]
-    notes.print(f"Dagster UI of {store.location.home}: http://{host}:{port} (Ctrl+C ends it)")
+    location = open_store(home).location
+    with open_instance(location) as instance:
+        instance.add_dynamic_partitions(str(DATASETS.name), recipe_names(location))
+    _check_port(host, port)
+    folder = instance_folder(location)
+    address = location.home if "://" in location.home else str(location.folder)
+    options = ("--host", host, "--port", str(port), "--log-level", "warning")
+    notes.print(f"Dagster UI of {location.home}: http://{host}:{port} (Ctrl+C ends it)")
+    # Dagster puts the working folder first on its path, where a user's own `models` would be ours.
+    os.chdir(folder)
+    # This process becomes Dagster's: a signal ends web server, daemon and code server with it.
+    os.execve(
+        sys.executable,
+        [sys.executable, "-W", _NOT_SUPERSEDED, "-m", "dagster", "dev", *_DEFINITIONS, *options],
+        os.environ | {"DAGSTER_HOME": str(folder), HOME_VARIABLE: address},
+    )
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise BadParameter where nothing can listen on the port."""
     try:
-        return subprocess.call(
-            [*command, "--host", host, "--port", str(port), "--log-level", "warning"],
-            env=os.environ | settings,
-        )
-    except KeyboardInterrupt:
-        return 0
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"cannot listen on {host}:{port}: {reason}; choose another --port"
+        raise typer.BadParameter(message) from error

@@ -374,6 +374,14 @@ class TestRefused:
                 )
         assert "3600 megapixels" in refused(bytes(data))
 
+    def test_tile_beyond_all_measure(self):
+        data = bytearray(tiff(textured(), compression="lzw", tile=(16, 16), metadata=None))
+        with tifffile.TiffFile(io.BytesIO(data)) as tif:
+            at = tif.pages[0].tags[323].valueoffset
+        assert tif.pages[0].tags[323].dtype == 4
+        data[at : at + 4] = (1 << 30).to_bytes(4, "little")
+        assert "tiles" in refused(bytes(data))
+
     def test_limit_is_a_parameter(self):
         data = pillow(textured(100, 200), "PNG")
         assert only(data, limits=Limits(max_megapixels=0.02)).pixels.shape == (100, 200)
