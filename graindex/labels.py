@@ -6,7 +6,7 @@ Out of scope: opening images.
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -15,6 +15,7 @@ import fsspec
 
 from graindex.errors import CollectionError
 from graindex.files import sha256
+from graindex.readers.quantities import length_m, magnification, number_and_unit, voltage_kv
 from graindex.recipes import Recipe
 from models.calibrate.readings import Finding, Quantity, Reading, Source
 from schemas.tables import TABLES
@@ -31,10 +32,13 @@ _TAKEN = frozenset(
     if name not in {"sample", "material", "composition", "state"}
 )
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-# Labels need not be numbers throughout to carry one: "1964X", "x500", "20 kV".
-_ACQUISITION_NUMBER = re.compile(
-    r"(?i)^\s*[x×]?\s*(?P<number>[\d.,]+(?:e[-+]?\d+)?)\s*[a-zµ×]*\s*$"
-)
+_QUANTITIES = {quantity.value: quantity for quantity in Quantity}
+_UNITS: dict[Quantity, Callable[[str], float | None]] = {
+    Quantity.PIXEL_SIZE_UM: lambda text: (length_m(text) or 0) * 1e6,
+    Quantity.WORKING_DISTANCE_MM: lambda text: (length_m(text) or 0) * 1e3,
+    Quantity.ACCELERATING_VOLTAGE_KV: voltage_kv,
+    Quantity.MAGNIFICATION: magnification,
+}
 
 Value = float | str | None
 
@@ -88,16 +92,23 @@ def read_sample_table(uri: str) -> SampleTable:
     except FileNotFoundError as error:
         message = f"samples table {uri} is not there"
         raise CollectionError(message) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ImportError, ValueError) as error:
         message = f"samples table {uri} cannot be read as UTF-8 text: {error}"
         raise CollectionError(message) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    headers = {header: column_name(header) for header in reader.fieldnames or [] if header}
-    repeated = [name for name in headers.values() if list(headers.values()).count(name) > 1]
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        message = f"samples table {uri} line {reader.line_num}: {error}"
+        raise CollectionError(message) from error
+    named = [header for header in reader.fieldnames or [] if header.strip()]
+    names = [column_name(header) for header in named]
+    headers = dict(zip(named, names, strict=True))
+    repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         message = f"samples table {uri} has column {repeated[0]!r} twice"
         raise CollectionError(message)
-    key = next((name for name in (*_PATH_KEYS, _SAMPLE) if name in headers.values()), None)
+    key = next((name for name in (*_PATH_KEYS, _SAMPLE) if name in names), None)
     if key is None:
         message = (
             f"samples table {uri} has no column path, file or image (to join images) "
@@ -105,9 +116,14 @@ def read_sample_table(uri: str) -> SampleTable:
         )
         raise CollectionError(message)
     rows: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(reader, start=2):
+    for number, line in enumerate(lines, start=2):
         row = {headers[h]: (line[h] or "").strip() for h in headers}
         label = row.pop(key)
+        if not label and not any(row.values()):
+            continue  # spreadsheets end their tables with empty rows
+        if not label:
+            message = f"samples table {uri} line {number}: no {key}"
+            raise CollectionError(message)
         if key in _PATH_KEYS:
             label = PurePosixPath(label.replace("\\", "/")).as_posix()
         if label in rows and rows[label] != row:
@@ -123,14 +139,16 @@ def column_name(header: str) -> str:
 
 
 def check_label_names(names: Iterable[str]) -> None:
-    """Refuse label names that are columns of ours.
+    """Refuse label names that are columns of ours, or no names at all.
 
     Raises:
         CollectionError: names the first such label.
     """
-    quantities = {quantity.value for quantity in Quantity}
     for name in names:
-        if column_name(name) in _TAKEN - quantities:
+        if not column_name(name):
+            message = f"label {name!r} has no letter or digit; rename it"
+            raise CollectionError(message)
+        if column_name(name) in _TAKEN - _QUANTITIES.keys():
             message = f"label {name!r} is a column of the catalog already; rename it"
             raise CollectionError(message)
 
@@ -146,9 +164,15 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
         recipe: the collection.
         paths: relative paths of its images.
         table: its table of samples, if it has one.
+
+    Raises:
+        CollectionError: a label has the name of a column of ours.
     """
     pattern = re.compile(recipe.label_pattern) if recipe.label_pattern else None
+    check_label_names(pattern.groupindex if pattern else ())
+    check_label_names({name for row in table.rows.values() for name in row} if table else ())
     by_path = _rows_by_path(table, paths)
+    by_sample = table.rows if table and table.key == _SAMPLE else {}
     specimens: dict[str, _Specimen] = {}
     sample_ids: dict[str, str] = {}
     readings: dict[str, tuple[Reading, ...]] = {}
@@ -158,7 +182,8 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
         labels = dict(by_path.get(path, {}))
         if match:
             labels |= {column_name(k): v for k, v in match.groupdict().items() if v is not None}
-        notes = _missing(path, recipe, match is not None, table, by_path)
+        labels = {**by_sample.get(labels.get(_SAMPLE, ""), {}), **labels}
+        notes = _missing(path, recipe, match is not None, table, by_path, labels.get(_SAMPLE))
         readings[path], labels, more = _split(labels)
         findings[path] = (*notes, *more)
         if pattern and not match and not labels:
@@ -166,8 +191,10 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
         if table and table.key == "path" and path not in by_path and not labels:
             continue
         sample_ids[path] = _place(specimens, recipe.dataset, labels)
-    if table and table.key == _SAMPLE:
-        _join_specimens(specimens, recipe.dataset, table)
+    for name, row in by_sample.items():  # specimens without an image come too
+        key = _key_of_sample(recipe.dataset, name)
+        own = {k: v for k, v in row.items() if k not in _QUANTITIES}
+        specimens.setdefault(key, _Specimen(name, own))
     samples = tuple(
         _record(recipe.dataset, key, specimen) for key, specimen in sorted(specimens.items())
     )
@@ -184,9 +211,11 @@ def _rows_by_path(table: SampleTable | None, paths: Sequence[str]) -> Mapping[st
     found: dict[str, dict[str, str]] = {}
     known = set(paths)
     for key, row in table.rows.items():
-        candidates = [key] if key in known else by_name.get(key, [])
-        if len(candidates) == 1:
-            found[candidates[0]] = row
+        candidates = by_name.get(key, [])
+        if key in known:
+            found[key] = row
+        elif len(candidates) == 1:
+            found.setdefault(candidates[0], row)
     return found
 
 
@@ -196,12 +225,16 @@ def _missing(
     matched: bool,
     table: SampleTable | None,
     by_path: Mapping[str, dict[str, str]],
+    sample: str | None,
 ) -> list[Finding]:
     notes = []
     if recipe.label_pattern and not matched:
         notes.append(Finding("label_pattern_unmatched", f"the label pattern does not match {path}"))
     if table and table.key == "path" and path not in by_path:
         notes.append(Finding("samples_row_missing", f"the samples table has no row for {path}"))
+    if table and table.key == _SAMPLE and sample is not None and sample not in table.rows:
+        detail = f"the samples table has no row for sample {sample!r}"
+        notes.append(Finding("samples_row_missing", detail))
     return notes
 
 
@@ -210,40 +243,41 @@ def _split(
 ) -> tuple[tuple[Reading, ...], dict[str, str], list[Finding]]:
     """Acquisition values, specimen labels, and values that could not be read."""
     readings, rest, findings = [], {}, []
-    quantities = {quantity.value: quantity for quantity in Quantity}
     for name, text in labels.items():
-        if name not in quantities:
+        if name not in _QUANTITIES:
             rest[name] = text
             continue
         if not text:
             continue
-        value = _acquisition_value(quantities[name], text)
+        value = _acquisition_value(_QUANTITIES[name], text)
         if value is None:
             findings.append(Finding("label_unreadable", f"{name} {text!r} is not a value"))
         else:
             readings.append(
-                Reading(quantities[name], Source.USER, value, detail=f"label {name} = {text}")
+                Reading(_QUANTITIES[name], Source.USER, value, detail=f"label {name} = {text}")
             )
     return tuple(readings), rest, findings
 
 
 def _acquisition_value(quantity: Quantity, text: str) -> float | str | datetime | None:
+    """The value in the quantity's unit; a unit in the text counts: "1964X", "20 kV", "270 nm"."""
     if quantity in _TEXTS:
         return text
-    try:
-        if quantity is Quantity.ACQUIRED_AT:
+    if quantity is Quantity.ACQUIRED_AT:
+        try:
             return datetime.fromisoformat(text).replace(tzinfo=None)
-        match = _ACQUISITION_NUMBER.match(text)
-        number = float(match["number"].replace(",", "")) if match else 0.0
-    except ValueError:
-        return None
+        except ValueError:
+            return None
+    number, unit = number_and_unit(text) or (0.0, "")
+    if unit:
+        number = _UNITS[quantity](text) or 0.0
     return number if number > 0 else None
 
 
 def _place(specimens: dict[str, _Specimen], dataset: str, labels: dict[str, str]) -> str:
     """Put an image's labels to its specimen; returns the specimen's key."""
     if labels.get(_SAMPLE):
-        key = sha256(dataset, _SAMPLE, labels[_SAMPLE])[:16]
+        key = _key_of_sample(dataset, labels[_SAMPLE])
         name = labels[_SAMPLE]
     else:
         pairs = sorted((k, v) for k, v in labels.items() if v)
@@ -255,12 +289,8 @@ def _place(specimens: dict[str, _Specimen], dataset: str, labels: dict[str, str]
     return key
 
 
-def _join_specimens(specimens: dict[str, _Specimen], dataset: str, table: SampleTable) -> None:
-    """Add a table's labels to specimens by name; specimens without an image come too."""
-    for name, labels in table.rows.items():
-        key = sha256(dataset, _SAMPLE, name)[:16]
-        specimen = specimens.setdefault(key, _Specimen(name, {}))
-        specimen.labels |= labels
+def _key_of_sample(dataset: str, name: str) -> str:
+    return sha256(dataset, _SAMPLE, name)[:16]
 
 
 def _record(dataset: str, key: str, specimen: _Specimen) -> dict[str, Value]:

@@ -53,7 +53,8 @@ def attach(
         # With a write-ahead log readers never wait for a writer, and a killed writer leaves
         # the last commit in place.
         options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
-        options.append("OVERRIDE_DATA_PATH true")  # a home may be moved or copied
+        # A home may have been moved or copied since its tables were made.
+        options.append("OVERRIDE_DATA_PATH true")
     if read_only:
         options.append("READ_ONLY")
     statement = f"ATTACH {literal('ducklake:' + location.catalog)} AS {CATALOG}"
@@ -165,6 +166,8 @@ class Lake:
 
         Raises:
             WriteConflictError: other processes kept winning.
+            HomeError: the home cannot be written: the disk is full, or forbids it.
+            QueryError: a label that is a number here holds text elsewhere, or the reverse.
         """
         changed = {
             name: rows
@@ -173,7 +176,11 @@ class Lake:
         }
         if not changed:
             return self.snapshot()
-        return retrying(lambda: self._replace(changed, dataset, author, message))
+        try:
+            return retrying(lambda: self._replace(changed, dataset, author, message))
+        except (duckdb.IOException, duckdb.TransactionException) as error:
+            told = f"home {self.location.home!r} cannot be written: {_first_line(error)}"
+            raise HomeError(told) from error
 
     def _replace(
         self, tables: Mapping[str, pa.Table], dataset: str, author: str, message: str

@@ -24,7 +24,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dataset: str = Field(pattern=FIELDS["dataset"].pattern)
+    dataset: str
     location_uri: str
     kind: Literal["micrographs"] = "micrographs"
     label_pattern: str | None = None
@@ -36,6 +36,17 @@ class Recipe(BaseModel):
     citation: str | None = None
     modality: Literal["SEM", "TEM", "optical"] = "SEM"
     registered_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @field_validator("dataset")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(FIELDS["dataset"].pattern or "", name):
+            message = (
+                f"{name!r} is no name for a collection: up to 64 letters, digits, dots, dashes "
+                "and underscores, the first a letter or digit"
+            )
+            raise ValueError(message)
+        return name
 
     @field_validator("label_pattern")
     @classmethod

@@ -13,6 +13,7 @@ from graindex.catalogue import label_collection
 from graindex.errors import CollectionError
 from graindex.examine import find_sidecar
 from graindex.labels import check_label_names, read_sample_table
+from graindex.location import Location
 from graindex.recipes import Recipe, make_recipe, recipe_names, save_recipe
 from graindex.scan import Listing, list_collection
 
@@ -80,12 +81,13 @@ def register_collection(
         raise CollectionError(message)
     recipe = given
     if copy:
-        target = store.location.under("originals", given.dataset)
-        recipe = given.model_copy(update={"location_uri": target})
+        recipe = given.model_copy(update=_copied_uris(store.location, given))
     recipe = _succeeding(store, recipe, force=force)
     summary = _summary(recipe, listing)
     if copy:
         _copy(listing, recipe.location_uri)
+        if given.samples_uri and recipe.samples_uri:
+            _copy_file(given.samples_uri, recipe.samples_uri)
     save_recipe(store.location, recipe)
     return summary
 
@@ -133,13 +135,25 @@ def _summary(recipe: Recipe, listing: Listing) -> Registered:
     )
 
 
+def _copied_uris(location: Location, recipe: Recipe) -> dict[str, str]:
+    """Where a collection and its table lie once they are copied into the store."""
+    uris = {"location_uri": location.under("originals", recipe.dataset)}
+    if recipe.samples_uri:
+        uris["samples_uri"] = location.under("originals", f"{recipe.dataset}.samples.csv")
+    return uris
+
+
 def _copy(listing: Listing, target: str) -> None:
     """Copy every listed file below `target`, where it is not there in this size already."""
     fs, root = fsspec.core.url_to_fs(target)
     for original in (*listing.images, *listing.others.values()):
         there = f"{root}/{original.path}"
-        if fs.exists(there) and fs.size(there) == original.size_bytes:
-            continue
-        fs.makedirs(there.rsplit("/", 1)[0], exist_ok=True)
-        source_fs, source = fsspec.core.url_to_fs(original.uri)
-        fs.pipe_file(there, source_fs.cat_file(source))
+        if not fs.exists(there) or fs.size(there) != original.size_bytes:
+            _copy_file(original.uri, f"{target}/{original.path}")
+
+
+def _copy_file(uri: str, target: str) -> None:
+    source_fs, source = fsspec.core.url_to_fs(uri)
+    target_fs, there = fsspec.core.url_to_fs(target)
+    target_fs.makedirs(there.rsplit("/", 1)[0], exist_ok=True)
+    target_fs.pipe_file(there, source_fs.cat_file(source))

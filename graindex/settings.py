@@ -72,4 +72,5 @@ def first_problem(error: ValidationError) -> str:
     """First complaint of a failed validation, in one line."""
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}"
+    words = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {words}"

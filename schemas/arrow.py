@@ -66,7 +66,7 @@ def from_records(table: Table, records: Sequence[Mapping[str, object]]) -> pa.Ta
     """Rows as an Arrow table with every declared column; open tables may bring more.
 
     Columns that a record lacks are null. Undeclared columns of an open table become numbers
-    where every value is one, else text.
+    where every value is one, else text; without any value they have no type and are left out.
 
     Raises:
         ValueError: a column that neither the table declares nor openness allows.
@@ -77,16 +77,16 @@ def from_records(table: Table, records: Sequence[Mapping[str, object]]) -> pa.Ta
         message = f"table {table.name!r} has no column {extra[0]!r}"
         raise ValueError(message)
     for name in extra:
-        schema = schema.append(pa.field(name, _type_of([r.get(name) for r in records])))
+        present = [record[name] for record in records if record.get(name) is not None]
+        if present:
+            schema = schema.append(pa.field(name, _type_of(present)))
     columns = {name: [record.get(name) for record in records] for name in schema.names}
     return pa.table(columns, schema=schema)
 
 
-def _type_of(values: Sequence[object]) -> pa.DataType:
-    present = [value for value in values if value is not None]
-    if present and all(isinstance(value, int | float) for value in present):
-        return pa.float64()
-    return pa.string()
+def _type_of(present: Sequence[object]) -> pa.DataType:
+    numbers = all(isinstance(value, int | float) for value in present)
+    return pa.float64() if numbers else pa.string()
 
 
 def describe(name: str) -> str:

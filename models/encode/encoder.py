@@ -84,7 +84,7 @@ class Encoder:
     ) -> Iterator[tuple[T, Vector | BaseException]]:
         """Vectors of many micrographs, yielded as they are done, in no particular order.
 
-        Each worker thread loads, frames and runs an image from start to end, so that exactly
+        Each worker thread loads, frames and runs an image from start to end, so that at most
         `workers` images are in memory, and neither loading nor the network ever waits for the
         other. More workers than cores pay where `load` waits for a network drive.
 

@@ -17,7 +17,7 @@ class TorchEngine:
     """A network (1, 1, Y, X) uint8 → (1, D) float32 in torch, callable from many threads.
 
     Images go through one at a time, so that no vector depends on what it was batched with, and
-    without TF32, which would move float32 vectors by 1e-3.
+    without TF32, whose 10 bits of mantissa are not float32.
 
     Args:
         network: in evaluation mode; moved to the device.

@@ -67,7 +67,7 @@ def test_bfloat16_stays_close_to_float32_or_is_refused(encoder, encoder_cache, g
     half = Encoder(config, str(encoder_cache))
     for image in grains[::3]:
         likeness = cosine(half.encode(image), encoder.encode(image))
-        assert 0.997 <= likeness < 1 - 1e-9, "equal vectors would mean that it ran in float32"
+        assert 0.99 <= likeness < 1 - 1e-9, "equal vectors would mean that it ran in float32"
 
 
 def test_a_gpu_agrees_or_is_missed_clearly(encoder, grains):
