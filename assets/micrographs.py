@@ -3,6 +3,8 @@
 Out of scope: particles.
 """
 
+from pathlib import Path
+
 import dagster as dg
 
 from assets.collections import author, datasets, samples
@@ -37,7 +39,11 @@ def micrographs(
         context.log.warning(f"quarantined {path}: {reason}")
     rows = opened.read("micrographs", dataset).to_pylist()
     rows.sort(key=lambda row: (row["path"], row["page"]))
-    tiles = [(row["thumbnail"], row["path"].rsplit("/", 1)[-1]) for row in spread(rows, _SHOWN)]
+    names = {row["sample_id"]: row["sample"] for row in opened.read("samples", dataset).to_pylist()}
+    tiles = [
+        (row["thumbnail"], f"{names.get(row['sample_id'], '')} {Path(row['path']).name}".lstrip())
+        for row in spread(rows, _SHOWN)
+    ]
     preview = {"preview": contact_sheet(opened, tiles)}
     return dg.MaterializeResult(metadata=outcome_metadata("micrographs", outcome) | preview)
 
@@ -89,14 +95,16 @@ def micrograph_vectors(
     outcome = refresh_vectors(opened, dataset)
     rows = opened.read("micrographs", dataset).to_pylist()
     thumbnails = _thumbnails(rows)
+    encoded = [row for row in rows if row["micrograph_id"] not in outcome.refused]
     tiles = []
-    for row in spread(rows, 3):
+    for row in spread(encoded, 3):
         near = opened.similar(row["micrograph_id"], 5, f"dataset = '{dataset}'").to_pylist()
         tiles.append((row["thumbnail"], "query"))
         tiles += [(thumbnails[hit["id"]], f"distance {hit['distance']:.3f}") for hit in near]
     metadata = outcome_metadata("micrograph_vectors", outcome)
     metadata["encoder"] = dg.MetadataValue.text(opened.encoder_id)
-    metadata["preview, each row a query and its nearest"] = contact_sheet(opened, tiles)
+    columns = min(len(encoded), 6)
+    metadata["preview, each row a query and its nearest"] = contact_sheet(opened, tiles, columns)
     return dg.MaterializeResult(metadata=metadata)
 
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 TILE_PX = 120
 _LABEL_PX = 14
 _GAP_PX = 4
+_CAPTION_LETTERS = 20
 
 
 def contact_sheet(
@@ -31,25 +32,36 @@ def contact_sheet(
         tiles: content address of each thumbnail, and its caption.
         columns: tiles in a row.
     """
-    chosen = list(tiles)
-    if not chosen:
+    cells = [(_tile(store, address), _short(caption)) for address, caption in tiles]
+    if not cells:
         return dg.MetadataValue.md("no images")
-    rows = -(-len(chosen) // columns)
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(tile.height for tile, _ in row) + _LABEL_PX + _GAP_PX for row in rows]
     cell = TILE_PX + _GAP_PX
-    width = min(columns, len(chosen)) * cell
-    sheet = Image.new("L", (width, rows * (cell + _LABEL_PX)), 255)
+    sheet = Image.new("L", (min(columns, len(cells)) * cell, sum(heights)), 255)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=11)
-    for index, (address, caption) in enumerate(chosen):
-        x, y = index % columns * cell, index // columns * (cell + _LABEL_PX)
-        tile = Image.open(io.BytesIO(store.files.get(address)))
-        tile.thumbnail((TILE_PX, TILE_PX))
-        sheet.paste(tile, (x, y))
-        draw.text((x, y + TILE_PX), caption[:20], fill=0, font=font)
+    foot = 0
+    for row, height in zip(rows, heights, strict=True):
+        foot += height
+        for column, (tile, caption) in enumerate(row):
+            sheet.paste(tile, (column * cell, foot - height))
+            draw.text((column * cell, foot - _GAP_PX - _LABEL_PX), caption, fill=0, font=font)
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=80)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{encoded})")
+
+
+def _tile(store: Store, address: str) -> Image.Image:
+    tile = Image.open(io.BytesIO(store.files.get(address)))
+    tile.thumbnail((TILE_PX, TILE_PX))
+    return tile
+
+
+def _short(caption: str) -> str:
+    """The end of a caption, which tells files of one folder apart."""
+    return caption if len(caption) <= _CAPTION_LETTERS else f"…{caption[1 - _CAPTION_LETTERS :]}"
 
 
 def spread(rows: Sequence[T], count: int) -> list[T]:

@@ -5,6 +5,7 @@ Out of scope: which home is configured, which is `orchestration.definitions`.
 
 import dagster as dg
 
+from assets.processes import PROCESS_TAG, process_tag
 from graindex.store import Store, open_store
 
 DATASETS = dg.DynamicPartitionsDefinition(name="dataset")
@@ -20,6 +21,15 @@ class StoreResource(dg.ConfigurableResource[Store]):
     """
 
     home: str = ""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tag a run that the daemon launched with its process, as the command line tags its own."""
+        run = context.run
+        if run is None or context.instance is None:
+            return  # a sensor looks at the store; nothing runs
+        tag = process_tag(run.run_id)
+        if run.tags.get(PROCESS_TAG) != tag:
+            context.instance.add_run_tags(run.run_id, {PROCESS_TAG: tag})
 
     def open(self) -> Store:
         """The store; raises HomeError where there is none."""

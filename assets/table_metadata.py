@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from graindex.outcome import Outcome
 from schemas.arrow import describe
-from schemas.expectations import suite
+from schemas.fields import Field
 from schemas.tables import TABLES, Table
 
 Metadata = dict[str, dg.MetadataValue[Any]]
@@ -25,10 +25,6 @@ def table_schema(table: Table, extra: Mapping[str, str] | None = None) -> dg.Tab
         extra: columns that a collection added, with their types.
     """
     unique = table.key[0] if len(table.key) == 1 else None
-    rules: dict[str, list[str]] = {}
-    for rule in suite(table):
-        if len(rule.columns) == 1 and "null" not in rule.type:
-            rules.setdefault(rule.columns[0], []).append(rule.title)
     columns = [
         dg.TableColumn(
             field.name,
@@ -37,7 +33,7 @@ def table_schema(table: Table, extra: Mapping[str, str] | None = None) -> dg.Tab
             dg.TableColumnConstraints(
                 nullable=field.name not in table.never_null,
                 unique=field.name == unique,
-                other=rules.get(field.name, []),
+                other=_admissible(field),
             ),
         )
         for field in table.fields
@@ -47,6 +43,17 @@ def table_schema(table: Table, extra: Mapping[str, str] | None = None) -> dg.Tab
         for name, kind in (extra or {}).items()
     ]
     return dg.TableSchema([*columns, *added])
+
+
+def _admissible(field: Field) -> list[str]:
+    """What values a column may hold, short enough for a label."""
+    if field.values:
+        return [f"one of {', '.join(field.values)}"]
+    if field.pattern:
+        return [f"matches {field.pattern}"]
+    above = ">" if field.exclusive_lower else "≥"
+    bounds = ((above, field.lower), ("≤", field.upper))
+    return [f"{sign} {bound:g}" for sign, bound in bounds if bound is not None]
 
 
 def column_lineage(table: Table) -> dg.TableColumnLineage:

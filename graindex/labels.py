@@ -268,6 +268,8 @@ def _acquisition_value(quantity: Quantity, text: str) -> float | str | datetime 
             return datetime.fromisoformat(text).replace(tzinfo=None)
         except ValueError:
             return None
+    if "," in text and quantity is not Quantity.MAGNIFICATION:
+        return None  # "0,267" is a decimal comma to some and 267 to others
     number, unit = number_and_unit(text) or (0.0, "")
     if unit:
         number = _UNITS[quantity](text) or 0.0

@@ -179,7 +179,8 @@ class Lake:
         try:
             return retrying(lambda: self._replace(changed, dataset, author, message))
         except (duckdb.IOException, duckdb.TransactionException) as error:
-            told = f"home {self.location.home!r} cannot be written: {_first_line(error)}"
+            why = " ".join(str(error).split())
+            told = f"home {self.location.home!r} cannot be written: {why}"
             raise HomeError(told) from error
 
     def _replace(

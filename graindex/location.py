@@ -6,7 +6,7 @@ Out of scope: opening anything there.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 from graindex.errors import HomeError
 
@@ -53,7 +53,7 @@ class Location:
             message = f"home {text!r}: add ?data=s3://BUCKET/PREFIX (or a shared folder)"
             raise HomeError(message)
         data = options.pop("data")[0].rstrip("/")
-        query = "&".join(f"{name}={values[0]}" for name, values in options.items())
+        query = urlencode(options, doseq=True, quote_via=quote)
         address = urlunsplit(parts._replace(scheme="postgresql", query=query))
         return cls(f"postgres:{address}", data, text)
 

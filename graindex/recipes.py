@@ -93,12 +93,16 @@ def load_recipe(location: Location, dataset: str) -> Recipe:
         message = f"dataset {dataset!r} is not registered (known: {known})"
         raise CollectionError(message)
     try:
-        return Recipe.model_validate(yaml.safe_load(fs.cat_file(path)))
+        recipe = Recipe.model_validate(yaml.safe_load(fs.cat_file(path)))
     except yaml.YAMLError as error:
         message = f"{address} is not YAML: {' '.join(str(error).split())}"
         raise CollectionError(message) from error
     except ValidationError as error:
         raise CollectionError(f"{address}: {first_problem(error)}") from error
+    if recipe.dataset != dataset:
+        message = f"{address}: dataset is {recipe.dataset!r}; call the file {recipe.dataset}.yaml"
+        raise CollectionError(message)
+    return recipe
 
 
 def make_recipe(**fields: object) -> Recipe:

@@ -3,7 +3,7 @@
 Out of scope: reading any image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ def register_collection(
     if copy:
         recipe = given.model_copy(update=_copied_uris(store.location, given))
     recipe = _succeeding(store, recipe, force=force)
-    summary = _summary(recipe, listing)
+    summary = replace(_summary(given, listing), recipe=recipe)
     if copy:
         _copy(listing, recipe.location_uri)
         if given.samples_uri and recipe.samples_uri:

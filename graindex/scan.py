@@ -67,7 +67,7 @@ class Listing:
 
 
 def list_collection(location_uri: str) -> Listing:
-    """List every file below a folder, or below a URL's prefix.
+    """List every file below a folder, or below a URL's prefix, but for hidden ones (`.name`).
 
     Symbolic links to files and folders are followed once; a link back to a folder above it is
     refused, not followed.
@@ -90,14 +90,20 @@ def list_collection(location_uri: str) -> Listing:
 
 
 def _walk_remote(location_uri: str) -> Iterator[Original | Refusal]:
-    fs, root = fsspec.core.url_to_fs(location_uri)
+    try:
+        fs, root = fsspec.core.url_to_fs(location_uri)
+    except (ImportError, ValueError) as error:
+        message = f"{location_uri} cannot be opened: {error}"
+        raise CollectionError(message) from error
     if not fs.isdir(root):
         message = f"{location_uri} is not there, or is not a folder"
         raise CollectionError(message)
     for name, info in sorted(fs.find(root, detail=True).items()):
+        relative = name.removeprefix(root).lstrip("/")
+        if any(part.startswith(".") for part in relative.split("/")):
+            continue
         stamp = info.get("LastModified") or info.get("mtime") or info.get("created") or 0
         modified = stamp if isinstance(stamp, datetime) else datetime.fromtimestamp(stamp, UTC)
-        relative = name.removeprefix(root).lstrip("/")
         yield Original(relative, fs.unstrip_protocol(name), int(info["size"]), modified)
 
 
@@ -124,6 +130,8 @@ def _walk_folder(root: Path, folder: Path, above: tuple[str, ...]) -> Iterator[O
             yield _refusal(root, child, "the file name is not valid UTF-8; rename it")
         except OSError as error:
             yield _refusal(root, child, f"cannot be opened: {error.strerror}")
+        except (OverflowError, ValueError):
+            yield _refusal(root, child, "the time of its last change is no date; touch it")
 
 
 def _visit(root: Path, child: Path, above: tuple[str, ...]) -> Iterator[Original | Refusal]:

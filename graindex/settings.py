@@ -73,4 +73,4 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     words = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{where}: {words}"
+    return f"{where}: {words}" if where else words

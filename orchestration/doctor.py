@@ -22,7 +22,7 @@ from graindex.store import open_store
 
 _PACKAGES = (
     "graindex", "dagster", "duckdb", "lancedb", "pyarrow", "torch", "timm", "openvino",
-    "great_expectations", "rapidocr-onnxruntime", "tifffile", "rosettasciio",
+    "great_expectations", "rapidocr", "tifffile", "rosettasciio",
 )  # fmt: skip
 _EXTENSIONS = ("sqlite_scanner", "ducklake", "lance")
 
@@ -63,11 +63,12 @@ def _try(what: str, attempt: Callable[[], str]) -> Diagnosis:
 
 
 def _devices() -> str:
-    import openvino  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
+    from models.encode.openvino_runtime import core  # noqa: PLC0415
+
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device"
-    return f"OpenVINO {', '.join(openvino.Core().available_devices)}; {cuda}"
+    return f"OpenVINO {', '.join(core().available_devices)}; {cuda}"
 
 
 def _text_recognition() -> str:

@@ -4,19 +4,17 @@ Out of scope: what runs do.
 """
 
 import os
-import platform
 import shutil
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from dagster import DagsterRunStatus, RunsFilter
 
+from assets.processes import PROCESS_TAG, is_dead
 from assets.resources import LANCE_POOL
 from graindex.errors import HomeError
 from graindex.location import Location
 
-PROCESS_TAG = "graindex/process"
 # Lance writers beside each other only make each other retry.
 POOLS = {LANCE_POOL: 1, "gpu": 1}
 _UNFINISHED = [
@@ -42,12 +40,19 @@ def instance_folder(location: Location) -> Path:
 
 
 def open_instance(location: Location) -> dg.DagsterInstance:
-    """The instance of a home, made when it is not there yet; dead runs are closed."""
+    """The instance of a home, made when it is not there yet; dead runs are closed.
+
+    Raises:
+        HomeError: its folder cannot be written.
+    """
     folder = instance_folder(location)
     settings = folder / "dagster.yaml"
     if not settings.exists():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("dagster.yaml"), settings)
+    if not os.access(folder, os.W_OK):
+        message = f"{folder} cannot be written, so nothing can run on home {location.home!r}"
+        raise HomeError(message)
     instance = dg.DagsterInstance.from_config(str(folder))
     storage = instance.event_log_storage
     limits = {limit.name: limit.limit for limit in storage.get_pool_limits()}
@@ -58,12 +63,6 @@ def open_instance(location: Location) -> dg.DagsterInstance:
     return instance
 
 
-def process_tag() -> str:
-    """Which process on which machine, so that another can tell whether it still lives."""
-    process = psutil.Process()
-    return f"{platform.node()} {process.pid} {process.create_time():.2f}"
-
-
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs failed whose process on this machine is gone, and free their pool slots.
 
@@ -72,18 +71,8 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     closed = []
     for run in instance.get_runs(RunsFilter(statuses=_UNFINISHED)):
         tag = run.tags.get(PROCESS_TAG)
-        if tag is not None and not _alive(tag):
+        if tag is not None and is_dead(run.run_id, tag):
             instance.report_run_failed(run, "The process of this run is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
-
-
-def _alive(tag: str) -> bool:
-    machine, pid, created = tag.rsplit(" ", 2)
-    if machine != platform.node():
-        return True  # only that machine can tell
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == created
-    except psutil.NoSuchProcess:
-        return False

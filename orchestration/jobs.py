@@ -5,21 +5,17 @@ Out of scope: what the assets do.
 
 import dagster as dg
 
-from assets.resources import DATASETS
-
 CATALOG = "catalog"
 CHECK = "check"
 
 catalog_job = dg.define_asset_job(
     CATALOG,
     selection=dg.AssetSelection.all(),
-    partitions_def=DATASETS,
     description="Brings every asset of one collection up to date and checks it.",
 )
 
 check_job = dg.define_asset_job(
     CHECK,
     selection=dg.AssetSelection.all_asset_checks(),
-    partitions_def=DATASETS,
     description="Checks one collection without computing anything.",
 )

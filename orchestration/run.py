@@ -3,17 +3,19 @@
 Out of scope: printing (`orchestration.cli`).
 """
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from assets.processes import PROCESS_TAG, process_tag
 from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
 from graindex.store import Store
 from orchestration.definitions import defs
-from orchestration.instance import PROCESS_TAG, open_instance, process_tag
+from orchestration.instance import open_instance
 from orchestration.jobs import CATALOG, CHECK
 
 # The argument `partition_key` looks for partitions among a job's assets; a job of checks has none.
@@ -96,7 +98,7 @@ def _select(select: str | None) -> list[dg.AssetKey] | None:
     graph = defs.resolve_asset_graph()
     try:
         keys = dg.AssetSelection.from_string(select).resolve(graph)
-    except (dg.DagsterInvalidDefinitionError, dg.DagsterInvalidSubsetError, ValueError) as error:
+    except (dg.DagsterError, ValueError) as error:
         message = f"selection {select!r} is wrong: {' '.join(str(error).split())}"
         raise CollectionError(message) from error
     known = graph.get_all_asset_keys()
@@ -118,15 +120,17 @@ def _run(
     with open_instance(store.location) as instance:
         instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
         for dataset in datasets:
-            result = resolved.execute_in_process(
+            run_id = str(uuid.uuid4())
+            resolved.execute_in_process(
                 instance=instance,
+                run_id=run_id,
                 asset_selection=keys,
                 resources={"store": StoreResource(home=store.location.home)},
                 raise_on_error=False,
-                tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag()},
+                tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag(run_id)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
-            _collect(report, dataset, instance.all_logs(result.run_id))
+            _collect(report, dataset, instance.all_logs(run_id))
     return report
 
 

@@ -18,7 +18,7 @@ from models.calibrate.ocr import TextBox, read_text
 from models.calibrate.readings import Finding, Quantity, Reading, Source
 from models.calibrate.scalebar import ScaleBar, find_scale_bar
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 OVERLAY_CONFIDENCE = 0.8
 """A label on the specimen competes with texture that looks like text."""

@@ -95,8 +95,8 @@ def demo(home: HomeOption = None) -> int:
     return code
 
 
-def write_phantoms(folder: Path) -> int:
-    """Render the demo collection where it is missing; returns how many images were made."""
+def write_phantoms(folder: Path, count: int = 48) -> int:
+    """Render `count` images of the demo where they are missing; returns how many were made."""
     import io
 
     from PIL import Image
@@ -107,7 +107,7 @@ def write_phantoms(folder: Path) -> int:
     from models.phantoms.sem import render
     from models.phantoms.sidecar import sidecar_text
 
-    missing = [p for p in demo_collection() if not (folder / p.relative_path).exists()]
+    missing = [p for p in demo_collection(count) if not (folder / p.relative_path).exists()]
     folder.mkdir(parents=True, exist_ok=True)
     samples = folder / "samples.csv"
     if not samples.exists():

@@ -4,6 +4,7 @@ Out of scope: collections and queries.
 """
 
 import os
+import signal
 import socket
 import sys
 from typing import Annotated
@@ -55,7 +56,7 @@ def doctor(how: FormatOption = Format.TABLE, home: HomeOption = None) -> int:
 
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 3000,
     home: HomeOption = None,
 ) -> None:
     """Open the Dagster UI of a home: web server and daemon, until interrupted."""
@@ -81,6 +82,8 @@ def ui(
     notes.print(f"Dagster UI of {location.home}: http://{host}:{port} (Ctrl+C ends it)")
     # Dagster puts the working folder first on its path, where a user's own `models` would be ours.
     os.chdir(folder)
+    # In the background of a script SIGINT is ignored; Dagster would then ignore SIGTERM as well.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # This process becomes Dagster's: a signal ends web server, daemon and code server with it.
     os.execve(
         sys.executable,

@@ -4,6 +4,7 @@
 wrong; 3 a bug of ours. Out of scope: the commands themselves.
 """
 
+import errno
 import os
 import sys
 
@@ -15,6 +16,8 @@ from orchestration.cli import collections, demo, homes, queries
 
 # Typer does not export the base of its usage errors: unknown option, missing argument, ...
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+# What the system refuses is no bug of ours: no permission, a read-only or a full disk.
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 DONE, DATA_FAILED, WRONG_COMMAND, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
@@ -64,6 +67,8 @@ def main(arguments: list[str], *, debug: bool = False) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            return _say(f"{error.filename or 'the system'}: {error.strerror}", WRONG_COMMAND)
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return _say(f"unexpected {words} (--debug shows where)", BUG)
     return int(result or DONE)

@@ -128,7 +128,9 @@ def progress_bars() -> Iterator[None]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    silent = not console.is_terminal  # a log would only gain empty lines
+    with Progress(*columns, console=console, transient=True, disable=silent) as progress:
         tasks = {}
 
         def show(what: str, done: int, total: int) -> None:

@@ -91,9 +91,8 @@ def phantom(
     path: Path, seed: int, *, databar: bool = True, sidecar: bool = False, kv: float = 15.0
 ) -> SemPhantom:
     """Render a small micrograph to `path`, with an instrument's sidecar where asked."""
-    config = SemPhantom(
-        seed=seed, shape_px=(160, 768 if databar else 192), databar=databar, kv=kv
-    )  # fmt: skip
+    shape = (192, 768 if databar else 192)
+    config = SemPhantom(seed=seed, shape_px=shape, databar=databar, kv=kv)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(render(config).image).save(path)
     if sidecar:

@@ -199,7 +199,8 @@ def test_absent_columns_are_null_and_own_columns_take_the_type_of_their_values()
     )
     assert rows.schema.field("cycles").type == pa.float64()
     assert rows.schema.field("note").type == pa.string()
-    assert rows.schema.field("none").type == pa.string()
+    # without a value there is no type to pin for other collections
+    assert "none" not in rows.column_names
     assert rows["cycles"].to_pylist() == [100.0, None]
     assert rows["material"].to_pylist() == [None, None]
 

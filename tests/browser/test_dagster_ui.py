@@ -1,0 +1,149 @@
+"""The Dagster UI as a person sees it: started for real, looked at in Chromium."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from orchestration.cli.demo import DATASET, write_phantoms
+from schemas.tables import TABLES
+from tests.browser.conftest import IMAGES
+from tests.browser.dagster_ui import EXPANDED, Ui, wait_for
+
+pytestmark = pytest.mark.browser
+RUN_SECONDS = 180
+
+GROUPS = {
+    "datasets": "catalogue",
+    "samples": "catalogue",
+    "micrographs": "catalogue",
+    "image_quality": "quality",
+    "micrograph_vectors": "embeddings",
+}
+RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId status jobName } } } }"
+
+
+def runs(ui: Ui) -> dict[str, str]:
+    """Status of each run."""
+    found = ui.graphql(RUNS)["runsOrError"]["results"]
+    return {run["runId"]: run["status"] for run in found}
+
+
+def wait_for_new_run(ui: Ui, before: dict[str, str]) -> str:
+    """Wait until one more run has succeeded; returns its id."""
+
+    def finished() -> bool:
+        fresh = {run: status for run, status in runs(ui).items() if run not in before}
+        assert "FAILURE" not in fresh.values(), fresh
+        return "SUCCESS" in fresh.values()
+
+    wait_for(finished, RUN_SECONDS, "a run to succeed")
+    (run,) = (run for run in runs(ui) if run not in before)
+    return run
+
+
+def computed(ui: Ui, run: str) -> dict[str, tuple[int, int]]:
+    """Rows computed and rows kept by a run, by asset."""
+    query = """query Made($id: ID!) { runOrError(runId: $id) { ... on Run {
+        assetMaterializations { assetKey { path } metadataEntries {
+            label ... on IntMetadataEntry { intValue } } } } } }"""
+    made = {}
+    for event in ui.graphql(query, id=run)["runOrError"]["assetMaterializations"]:
+        values = {entry["label"]: entry.get("intValue") for entry in event["metadataEntries"]}
+        made["/".join(event["assetKey"]["path"])] = (values["rows computed"], values["rows kept"])
+    return made
+
+
+def test_the_graph_shows_every_asset_in_its_group_with_its_kinds(page: Page, ui: Ui) -> None:
+    page.goto(EXPANDED)
+    for name in (*GROUPS, *GROUPS.values()):
+        expect(page.get_by_text(name, exact=True).last).to_be_visible()
+    page.goto("/assets/micrographs?view=lineage")
+    for kind in ("DuckDB", "Parquet", "PyTorch", "lancedb", "openvino", "opencv"):
+        expect(page.get_by_text(kind, exact=True).first).to_be_visible()
+    nodes = ui.graphql("{ assetNodes { assetKey { path } groupName } }")["assetNodes"]
+    assert {node["assetKey"]["path"][0]: node["groupName"] for node in nodes} == GROUPS
+
+
+def test_an_asset_tells_its_columns_with_units_owners_and_counts(page: Page) -> None:
+    page.goto("/assets/micrographs")
+    expect(page.get_by_text("Edge length of one pixel", exact=False)).to_contain_text("[µm]")
+    expect(page.get_by_text("lake.micrographs")).to_be_visible()
+    body = page.locator("body")
+    expect(body).to_contain_text(re.compile(rf"Row count\s*{IMAGES}"))
+    for column in TABLES["micrographs"].columns:
+        expect(page.get_by_role("cell", name=column, exact=True).first).to_be_attached()
+    expect(page.get_by_text("catalog", exact=True).first).to_be_visible()
+    expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
+
+
+@pytest.mark.parametrize("asset", ["micrographs", "image_quality", "micrograph_vectors"])
+def test_a_materialisation_shows_counts_snapshot_and_a_picture(page: Page, asset: str) -> None:
+    page.goto(f"/assets/{asset}?view=events")
+    expect(page.get_by_text(f"Partition {DATASET} materialized")).to_be_visible()
+    table = page.locator("table").first
+    expect(table).to_contain_text(re.compile(r"dagster/row_count\s*\d+"))
+    which = "vector version" if TABLES[asset].in_lance else "lake snapshot"
+    expect(table).to_contain_text(re.compile(rf"{which}\s*\d+"))
+    page.get_by_text("[Show Markdown]").click()
+    picture = page.get_by_role("img", name="preview")
+    expect(picture).to_be_visible()
+    page.wait_for_function("e => e.complete", arg=picture.element_handle())
+    size = picture.evaluate("e => [e.naturalWidth, e.naturalHeight]")
+    assert min(size) > 50
+
+
+def test_the_checks_of_an_asset_are_listed_and_passed(page: Page) -> None:
+    page.goto("/assets/micrographs?view=checks")
+    for name in ("dictionary", "nothing_lost", "sources_agree", "no_quarantine"):
+        link = page.get_by_text(name, exact=True).first
+        expect(link).to_be_visible()
+        link.click()
+        expect(page.get_by_text("Passed", exact=True)).to_be_visible()
+        blocking = page.get_by_text("This is a blocking asset check.")
+        expect(blocking).to_have_count(1 if name in {"dictionary", "nothing_lost"} else 0)
+
+
+def test_partitions_are_the_collections(page: Page, ui: Ui) -> None:
+    page.goto("/assets/micrographs?view=partitions")
+    expect(page.get_by_text(DATASET, exact=True).first).to_be_visible()
+    keys = """{ assetNodes { partitionKeys } }"""
+    nodes = ui.graphql(keys)["assetNodes"]
+    assert all(node["partitionKeys"] == [DATASET] for node in nodes)
+
+
+def test_column_lineage_is_part_of_the_materialisation(ui: Ui) -> None:
+    query = """{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries {
+        ... on TableColumnLineageMetadataEntry { lineage {
+            columnName columnDeps { assetKey { path } columnName } } } } } } }"""
+    found = {}
+    for node in ui.graphql(query)["assetNodes"]:
+        entries = node["assetMaterializations"][0]["metadataEntries"]
+        (lineage,) = (entry["lineage"] for entry in entries if "lineage" in entry)
+        found[node["assetKey"]["path"][0]] = {
+            column["columnName"]: tuple(
+                f"{dep['assetKey']['path'][0]}.{dep['columnName']}" for dep in column["columnDeps"]
+            )
+            for column in lineage
+        }
+    assert found == {name: dict(TABLES[name].lineage) for name in GROUPS}
+
+
+def test_the_job_and_the_sensor_are_listed(page: Page) -> None:
+    page.goto("/jobs")
+    expect(page.get_by_text("catalog", exact=True).first).to_be_visible()
+    page.goto("/automation")
+    expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
+
+
+def test_a_new_image_is_computed_by_a_run_launched_on_the_page(page: Page, ui: Ui) -> None:
+    write_phantoms(ui.folder, IMAGES + 1)
+    before = runs(ui)
+    page.goto(EXPANDED)
+    page.get_by_text("Materialize all").first.click()
+    page.get_by_role("button", name=re.compile("Launch")).click()
+    made = computed(ui, wait_for_new_run(ui, before))
+    assert made["micrographs"] == (1, IMAGES)
+    assert made["image_quality"] == (1, IMAGES)
+    assert made["micrograph_vectors"] == (1, IMAGES)
+    assert ui.store.read("micrographs", DATASET).num_rows == IMAGES + 1

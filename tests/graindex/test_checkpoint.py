@@ -1,0 +1,84 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from graindex.checkpoint import Checkpoint
+from graindex.location import Location
+from schemas.arrow import arrow_schema
+from schemas.tables import TABLES
+from tests.graindex.rows import key, micrograph
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def work(location):
+    return Checkpoint(location, "micrographs", "a")
+
+
+def keys(work):
+    return sorted(work.load("micrographs")["micrograph_id"].to_pylist())
+
+
+def test_nothing_was_saved(work):
+    rows = work.load("micrographs")
+    assert rows.num_rows == 0
+    assert rows.schema.equals(arrow_schema(TABLES["micrographs"]))
+    work.clear()
+
+
+def test_batches_add_up_by_table_until_cleared(work, location):
+    finding = {"dataset": "a", "micrograph_id": key(1), "finding": "f", "detail": "d"}
+    work.save({"micrographs": [micrograph("a", 1)], "findings": [finding]})
+    work.save({"micrographs": [micrograph("a", 2), micrograph("a", 3)], "findings": []})
+    assert keys(work) == sorted(map(key, (1, 2, 3)))
+    assert work.load("findings").to_pylist() == [finding]
+    assert keys(Checkpoint(location, "micrographs", "b")) == []
+    assert keys(Checkpoint(location, "image_quality", "a")) == []
+    work.clear()
+    assert keys(work) == []
+    assert work.load("findings").num_rows == 0
+
+
+def test_rows_come_back_as_they_went(work):
+    record = micrograph("a", "한글 'x'", pixel_size_um=0.1, sample_id=None)
+    work.save({"micrographs": [record]})
+    back = work.load("micrographs").to_pylist()[0]
+    assert {name: back[name] for name in record} == record
+
+
+def test_a_half_written_file_is_passed_over(work, location):
+    work.save({"micrographs": [micrograph("a", 1)]})
+    folder = location.folder / "work" / "micrographs" / "a"
+    (whole,) = folder.glob("*.micrographs.parquet")
+    (folder / "0123.part").write_bytes(whole.read_bytes()[:100])
+    assert keys(work) == [key(1)]
+
+
+def save_for_ever(home):
+    work = Checkpoint(Location.parse(home), "micrographs", "a")
+    turn = 0
+    while True:
+        work.save({"micrographs": [micrograph("a", f"{turn}.{n}") for n in range(10)]})
+        turn += 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_finished_batches_outlive_a_kill(work, location):
+    seen = 0
+    for _ in range(3):
+        writer = SPAWN.Process(target=save_for_ever, args=(location.data,))
+        writer.start()
+        while len(keys(work)) < seen + 30:
+            assert writer.is_alive()
+            time.sleep(0.005)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        seen = len(keys(work))
+        assert seen % 10 == 0
+        assert len(set(keys(work))) * 3 >= seen
+    work.clear()
+    assert keys(work) == []

@@ -1,0 +1,142 @@
+"""Each kind of rule finds the row that was spoilt, and only that one."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from graindex.validation import run_suite, validate
+from schemas.arrow import from_records
+from schemas.expectations import suite
+from schemas.tables import TABLES
+from tests.graindex.rows import SHA, key, micrograph, samples
+
+TABLE = TABLES["micrographs"]
+COUNT = 5
+
+
+def images(**faults):
+    """Good images, but for the fault in the third."""
+    records = [micrograph("a", n, pixel_size_um=0.1 * (n + 1)) for n in range(COUNT)]
+    records[2] |= faults
+    columns = {name: [record.get(name) for record in records] for name in TABLE.columns}
+    return pa.table(columns, schema=pa.schema([f.with_nullable(True) for f in _schema()]))
+
+
+def _schema():
+    return from_records(TABLE, []).schema
+
+
+def test_good_rows_break_no_rule():
+    assert validate(TABLE, images()) == []
+    assert validate(TABLES["samples"], samples("a", range(3), {"cycles": 1.0})) == []
+
+
+def test_every_table_of_good_rows_passes():
+    identity = {"dataset": "a", "micrograph_id": key(1)}
+    made = {"input_hash": SHA, "code_version": "1"}
+    quality = {name: 0.0 for name in TABLES["image_quality"].required if name not in made}
+    records = {
+        "datasets": {
+            "dataset": "a",
+            "kind": "micrographs",
+            "location_uri": "/x",
+            "file_count": 0,
+            "registered_at": datetime(2026, 11, 21, tzinfo=UTC),
+            **made,
+        },
+        "acquisition_readings": {
+            **identity,
+            "quantity": "magnification",
+            "reading_source": "tag",
+            "value_number": 500.0,
+            "used": True,
+            "detail": "Mag",
+        },
+        "findings": {**identity, "finding": "f", "detail": "d"},
+        "quarantine": {"dataset": "a", "path": "p", "uri": "u", "reason": "r", **made},
+        "image_quality": {**identity, **quality, **made},
+    }
+    for name, record in records.items():
+        assert validate(TABLES[name], from_records(TABLES[name], [record])) == [], name
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("path", None, "not be null"),
+        ("page", None, "not be null"),
+        ("page", -1, "between"),
+        ("width_px", 0, "between"),
+        ("pixel_size_um", 0.0, "between"),
+        ("pixel_size_um", -1.0, "between"),
+        ("pixel_size_um", 1000.5, "between"),
+        ("magnification", 0.5, "between"),
+        ("accelerating_voltage_kv", float("inf"), "between"),
+        ("modality", "SEN", "in set"),
+        ("pixel_size_source", "guess", "in set"),
+        ("content_hash", "abc", "match regex"),
+        ("micrograph_id", "XYZ", "match regex"),
+        ("dataset", "no blanks", "match regex"),
+    ],
+)
+def test_a_spoilt_value_is_named_with_its_row(column, value, words):
+    breaches = validate(TABLE, images(**{column: value}))
+    assert len(breaches) == 1, breaches
+    (breach,) = breaches
+    assert breach.rule.startswith(f"{column}: ")
+    assert words in breach.rule
+    assert breach.failing == 1
+    wanted = {"dataset": "a", "micrograph_id": key(2)} | {column: value}
+    assert breach.keys == (f"{wanted['dataset']} {wanted['micrograph_id']}",)
+    (shown,) = breach.values
+    assert shown in {str(value), "nan", "None", "NaT"} if value is None else shown == str(value)
+
+
+def test_a_bound_itself_is_inside_unless_it_is_exclusive():
+    assert validate(TABLE, images(pixel_size_um=1000.0, magnification=1.0, page=0)) == []
+
+
+def test_null_is_allowed_where_the_dictionary_says_so():
+    nothing = dict.fromkeys(set(TABLE.columns) - TABLE.never_null)
+    assert validate(TABLE, images(**nothing)) == []
+
+
+def test_columns_without_any_value_break_no_rule():
+    records = [micrograph("a", n) for n in range(COUNT)]
+    assert validate(TABLE, from_records(TABLE, records)) == []
+
+
+def test_a_key_that_stands_twice_names_both_rows():
+    (breach,) = validate(TABLE, images(micrograph_id=key(0)))
+    assert "unique" in breach.rule
+    assert breach.failing == 2
+    assert set(breach.keys) == {f"a {key(0)}"}
+
+
+def test_the_single_key_of_vectors_is_unique():
+    table = TABLES["micrograph_vectors"]
+    rules = [rule for rule in suite(table) if "unique" in rule.type]
+    rows = pa.table({"micrograph_id": [key(1), key(2), key(1)]})
+    (breach,) = run_suite(rows, rules, ("micrograph_id",))
+    assert (breach.failing, set(breach.keys)) == (2, {key(1)})
+
+
+def test_several_faults_are_told_apart():
+    breaches = validate(TABLE, images(modality="x", bits_used=0, thumbnail="short"))
+    assert {breach.rule.split(":")[0] for breach in breaches} == {
+        "modality",
+        "bits_used",
+        "thumbnail",
+    }
+
+
+def test_all_failing_rows_are_counted_and_a_hundred_shown():
+    records = [micrograph("a", n, page=-1) for n in range(250)]
+    (breach,) = validate(TABLE, from_records(TABLE, records))
+    assert breach.failing == 250
+    assert len(breach.keys) == len(breach.values) == 100
+
+
+def test_no_rows_break_no_rule():
+    assert validate(TABLE, images().slice(0, 0)) == []
