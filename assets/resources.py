@@ -4,6 +4,7 @@ Out of scope: which home is configured, which is `orchestration.definitions`.
 """
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from assets.processes import PROCESS_TAG, process_tag
 from graindex.store import Store, open_store
@@ -21,6 +22,7 @@ class StoreResource(dg.ConfigurableResource[Store]):
     """
 
     home: str = ""
+    _store: Store | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Tag a run that the daemon launched with its process, as the command line tags its own."""
@@ -32,5 +34,11 @@ class StoreResource(dg.ConfigurableResource[Store]):
             context.instance.add_run_tags(run.run_id, {PROCESS_TAG: tag})
 
     def open(self) -> Store:
-        """The store; raises HomeError where there is none."""
-        return open_store(self.home or None)
+        """The store, the same one for all steps of a run: its connections cost 0.1 s each.
+
+        Raises:
+            HomeError: there is none.
+        """
+        if self._store is None:
+            self._store = open_store(self.home or None)
+        return self._store

@@ -10,10 +10,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "results"
@@ -40,7 +43,7 @@ COLLECTIONS: dict[str, dict[str, str]] = {
 """The real collections and how each is registered."""
 
 
-def register_real(store: Any, folder: Path) -> None:
+def register_real(store: "Store", folder: Path) -> None:
     """Register the real collections in a store."""
     from graindex.registration import register_collection
 

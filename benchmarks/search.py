@@ -1,4 +1,4 @@
-"""Similarity search on real micrographs: how often the nearest is of the same kind, how long it takes.
+"""Search on real micrographs: how often the nearest is of the same kind, and how long it takes.
 
 Leave-one-out: each image asks for its nearest other image, over all collections or in its own.
 These vectors are of a network that saw none of the images, so nothing was fitted; still, images
@@ -10,8 +10,12 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import Record, publish, real_data, register_real
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 _NEAREST = """
 SELECT avg((a.{label} = b.{label})::INT) AS precision_at_1, count(*) AS queries
@@ -33,7 +37,7 @@ JOIN micrograph_catalog b ON b.micrograph_id = hit
 
 def main() -> None:
     """Run and publish."""
-    from graindex.store import Store, init_store
+    from graindex.store import init_store
     from orchestration.run import run_catalog
 
     folder = real_data()
@@ -51,14 +55,14 @@ def main() -> None:
                 found = store.sql(query).to_arrow_table().to_pylist()[0]
                 rows.append({"collection": dataset, "label": label, "neighbours": what, **found})
         publish("search_precision", "Nearest neighbour has the same label", rows)
-        publish("search_latency", "Time of one search", _latency(Store, store, folder))
+        publish("search_latency", "Time of one search", _latency(store, folder))
 
 
-def _latency(store_type: type, store: object, folder: Path) -> list[Record]:
+def _latency(store: "Store", folder: Path) -> list[Record]:
     """Seconds of `similar` in a fresh store object and warm, for files the store never saw."""
     unseen = sorted((folder / "emps" / "images").glob("*"))[:12]
     rows: list[Record] = []
-    fresh = store_type(store.location)  # type: ignore[attr-defined]
+    fresh = type(store)(store.location)
     started = time.perf_counter()
     fresh.similar(unseen[0], 10)
     rows.append({"what": "unseen file, first search of a process", "median_s": _since(started)})
@@ -68,7 +72,7 @@ def _latency(store_type: type, store: object, folder: Path) -> list[Record]:
         fresh.similar(path, 10)
         seconds.append(_since(started))
     rows.append(_summary("unseen file, warm", seconds))
-    ids = store.read("micrographs")["micrograph_id"].to_pylist()[:20]  # type: ignore[attr-defined]
+    ids = store.read("micrographs")["micrograph_id"].to_pylist()[:20]
     seconds = []
     for key in ids:
         started = time.perf_counter()

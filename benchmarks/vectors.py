@@ -1,4 +1,4 @@
-"""Throughput of the asset `micrograph_vectors` beside a bare loop and beside plain timm, in one run.
+"""Throughput of the asset `micrograph_vectors` beside a bare loop and plain timm, in one run.
 
 The same files and the same preprocessing for all three, all cores busy:
 - bare: decode, crop, resize and OpenVINO forward in threads; nothing is stored;
@@ -15,10 +15,14 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from common import Record, machine, publish, real_data
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 SUFFIXES = {".jpg", ".png", ".tif"}
 
@@ -102,14 +106,14 @@ def copy_images(target: Path, copies: int) -> int:
     return count
 
 
-def bare(store: object, rows: list[Record]) -> dict[str, np.ndarray]:
+def bare(store: "Store", rows: list[Record]) -> dict[str, np.ndarray]:
     """Decode, crop, resize and run the network in threads, and nothing else."""
     from models.encode.conversion import converted
     from models.encode.framing import frame
     from models.encode.openvino_engine import OpenVinoEngine
 
-    encoder = store.encoder  # type: ignore[attr-defined]
-    folder = store.location.folder / "cache" / "encoders"  # type: ignore[attr-defined]
+    encoder = store.encoder
+    folder = store.location.folder / "cache" / "encoders"
     model, _ = converted(encoder.config, str(folder))
     threads = machine()["cores"]
     engine = OpenVinoEngine(model, encoder.config.precision, threads)
@@ -126,7 +130,7 @@ def bare(store: object, rows: list[Record]) -> dict[str, np.ndarray]:
         return dict(pool.map(one, rows))
 
 
-def plain_timm(rows: list[Record], store: object) -> tuple[float, dict[str, np.ndarray]]:
+def plain_timm(rows: list[Record], store: "Store") -> tuple[float, dict[str, np.ndarray]]:
     """Eager timm over a DataLoader: images a second, and the vectors."""
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -134,7 +138,7 @@ def plain_timm(rows: list[Record], store: object) -> tuple[float, dict[str, np.n
     from models.encode.backbones import load_backbone
     from models.encode.framing import frame
 
-    config = store.encoder.config  # type: ignore[attr-defined]
+    config = store.encoder.config
 
     class Micrographs(Dataset[tuple[str, torch.Tensor]]):
         def __len__(self) -> int:

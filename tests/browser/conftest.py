@@ -4,9 +4,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.dagster_ui import Ui, find_chromium, make_home, new_page, open_browser, serve
+from tests.browser.dagster_ui import (
+    PAGE_MS,
+    Ui,
+    find_chromium,
+    make_home,
+    new_page,
+    open_browser,
+    serve,
+)
 
 IMAGES = 8
 
@@ -20,6 +28,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+    expect.set_options(timeout=PAGE_MS)
     with open_browser(executable) as opened:
         yield opened
 

@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -106,8 +107,10 @@ histories = st.lists(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories)
-def test_every_snapshot_and_time_gives_what_was_there(history, tmp_path_factory):
-    store = init_store(tmp_path_factory.mktemp("history"))
+def test_every_snapshot_and_time_gives_what_was_there(history, empty_home, tmp_path_factory):
+    home = tmp_path_factory.mktemp("history") / "home"
+    shutil.copytree(empty_home, home)
+    store = open_store(home)
     state: dict[str, set[str]] = {}
     expected = {store.snapshot(): set()}
     for dataset, wanted in history:

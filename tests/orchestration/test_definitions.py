@@ -1,0 +1,124 @@
+"""What Dagster loads is complete, and loading it reads nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.resources import DATASETS, LANCE_POOL
+from orchestration.definitions import defs
+from orchestration.jobs import CATALOG, CHECK
+from schemas.arrow import describe
+from schemas.fields import FIELDS
+from schemas.tables import TABLES
+
+REPOSITORY = Path(__file__).parents[2]
+GROUPS = {
+    "datasets": "catalogue",
+    "samples": "catalogue",
+    "micrographs": "catalogue",
+    "image_quality": "quality",
+    "micrograph_vectors": "embeddings",
+}
+BLOCKING = {
+    ("datasets", "dictionary"),
+    ("samples", "dictionary"),
+    ("micrographs", "dictionary"),
+    ("micrographs", "nothing_lost"),
+    ("image_quality", "dictionary"),
+    ("image_quality", "complete"),
+    ("micrograph_vectors", "complete"),
+    ("micrograph_vectors", "finite_unit_length"),
+}
+WARNING = {("micrographs", "sources_agree"), ("micrographs", "no_quarantine")}
+
+# Only libraries and this repository may be read; `sys.argv[1]` is the repository.
+LOAD = """
+import os, pwd, sys
+allowed = (sys.prefix, sys.base_prefix, sys.argv[1])
+forbidden = (pwd.getpwuid(os.getuid()).pw_dir, os.getcwd())
+def watch(event, arguments):
+    if event == "socket.connect":
+        raise RuntimeError(f"connects to {arguments[1]}")
+    if event == "open" and isinstance(arguments[0], str):
+        path = os.path.abspath(arguments[0])
+        if path.startswith(forbidden) and not path.startswith(allowed):
+            raise RuntimeError(f"opens {path}")
+sys.path.insert(0, sys.argv[1])
+sys.addaudithook(watch)
+from orchestration.definitions import defs
+defs.resolve_all_job_defs()
+print(len(list(defs.resolve_asset_graph().get_all_asset_keys())))
+"""
+
+
+def nodes() -> dict[str, object]:
+    graph = defs.resolve_asset_graph()
+    return {key.to_user_string(): graph.get(key) for key in graph.get_all_asset_keys()}
+
+
+def test_definitions_load_without_environment_network_or_data(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LOAD, str(REPOSITORY)],
+        env={},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, str(len(GROUPS))), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_asset_is_described() -> None:
+    found = nodes()
+    assert {name: node.group_name for name, node in found.items()} == GROUPS
+    for name, node in found.items():
+        assert len(node.kinds) >= 2, name
+        assert node.owners, name
+        assert node.description.endswith("."), name
+        assert node.code_version, name
+        assert node.partitions_def == DATASETS, name
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_asset_shows_the_columns_of_the_dictionary(name: str) -> None:
+    schema = nodes()[name].metadata["dagster/column_schema"].value
+    assert [column.name for column in schema.columns] == list(TABLES[name].columns)
+    for column in schema.columns:
+        assert column.description == describe(column.name)
+        unit = FIELDS[column.name].unit
+        assert unit is None or column.description.endswith(f"[{unit}]")
+        assert column.constraints.nullable == (column.name not in TABLES[name].never_null)
+        # Dagster cuts longer labels off.
+        bounded = FIELDS[column.name].lower is not None
+        assert not bounded or all(len(text) < 25 for text in column.constraints.other)
+
+
+def test_checks_that_guard_downstream_work_block_it() -> None:
+    found = {
+        (spec.asset_key.to_user_string(), spec.name): spec.blocking
+        for checks in defs.asset_checks or ()
+        for spec in checks.check_specs
+    }
+    assert {key for key, blocking in found.items() if blocking} == BLOCKING
+    assert {key for key, blocking in found.items() if not blocking} == WARNING
+
+
+def test_jobs_cover_everything() -> None:
+    everything = {dg.AssetKey(name) for name in GROUPS}
+    checks = BLOCKING | WARNING
+    catalog = defs.resolve_job_def(CATALOG).asset_layer
+    assert set(catalog.executable_asset_keys) == everything
+    assert len(catalog.asset_graph.asset_check_keys) == len(checks)
+    check = defs.resolve_job_def(CHECK).asset_layer
+    assert len(check.asset_graph.asset_check_keys) == len(checks)
+    assert not set(check.executable_asset_keys) & everything
+
+
+def test_writers_of_vectors_wait_for_each_other() -> None:
+    pools = {name: defs.resolve_assets_def(dg.AssetKey(name)).op.pool for name in GROUPS}
+    assert pools == dict.fromkeys(GROUPS) | {"micrograph_vectors": LANCE_POOL}
