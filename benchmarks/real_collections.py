@@ -63,7 +63,7 @@ def main() -> None:
                     ),
                 }
             )
-            found = store.sql(_AGREE.format(dataset=dataset)).to_arrow_table().to_pylist()
+            found = store.table(_AGREE.format(dataset=dataset)).to_pylist()
             agreement += [{"collection": dataset, **row} for row in found]
     publish("real_collections", "Real collections", rows, {"sidecar_against_databar": agreement})
     publish("sidecar_against_databar", "Sidecar against databar", agreement)

@@ -52,7 +52,7 @@ def main() -> None:
         ):
             for same, what in (("true", "all images"), ("false", "other specimens only")):
                 query = _NEAREST.format(dataset=dataset, label=label, same=same)
-                found = store.sql(query).to_arrow_table().to_pylist()[0]
+                found = store.table(query).to_pylist()[0]
                 rows.append({"collection": dataset, "label": label, "neighbours": what, **found})
         publish("search_precision", "Nearest neighbour has the same label", rows)
         publish("search_latency", "Time of one search", _latency(store, folder))

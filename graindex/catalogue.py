@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from graindex.checkpoint import Checkpoint
 from graindex.examine import CODE_VERSION, Examination, Source, examine, identify
 from graindex.files import sha256
-from graindex.labels import Labelling, label, read_sample_table
+from graindex.labels import Labelling, label
 from graindex.outcome import Outcome
 from graindex.parallel import in_threads
 from graindex.progress import report
@@ -25,6 +25,7 @@ from graindex.records import (
     examinations_in,
     refusal_record,
 )
+from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, Original, list_collection
 from schemas.arrow import from_records
 from schemas.tables import TABLES

@@ -36,6 +36,21 @@ def extension_file(name: str) -> Path:
     raise HomeError(message)
 
 
+def connect() -> duckdb.DuckDBPyConnection:
+    """A fresh in-memory DuckDB that loads packaged extensions without hashing them.
+
+    Checking the signature of the Lance extension takes a second each time; pip has installed the
+    file already, with its hash where the user asked for that.
+    """
+    return duckdb.connect(
+        config={
+            "allow_unsigned_extensions": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+
+
 def load(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
     """Load extensions into a connection.
 

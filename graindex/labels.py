@@ -3,27 +3,22 @@
 Out of scope: opening images.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 
-import fsspec
-
 from graindex.errors import CollectionError
 from graindex.files import sha256
 from graindex.readers.quantities import length_m, magnification, number_and_unit, voltage_kv
 from graindex.recipes import Recipe
+from graindex.sample_table import SAMPLE_KEY, SampleTable, column_name
 from models.calibrate.readings import Finding, Quantity, Reading, Source
 from schemas.tables import TABLES
 
 # Worked out anew from names and tables at every run.
 LABEL_FINDINGS = frozenset({"label_pattern_unmatched", "samples_row_missing", "label_unreadable"})
-_PATH_KEYS = ("path", "file", "image")
-_SAMPLE = "sample"
 _TEXTS = {Quantity.INSTRUMENT, Quantity.DETECTOR}
 _TAKEN = frozenset(
     name
@@ -52,12 +47,14 @@ class Labelling:
         sample_ids: specimen of each image, by path.
         readings: acquisition values that the user gave, by path.
         findings: what a person should know, by path.
+        unjoined: rows of a table of images that fit no image, by what they name.
     """
 
     samples: tuple[dict[str, Value], ...]
     sample_ids: dict[str, str]
     readings: dict[str, tuple[Reading, ...]]
     findings: dict[str, tuple[Finding, ...]]
+    unjoined: tuple[str, ...]
 
 
 @dataclass
@@ -65,77 +62,6 @@ class _Specimen:
     name: str
     labels: dict[str, str]
     conflicts: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class SampleTable:
-    """A table of samples as text.
-
-    Attributes:
-        key: "path" where its rows are images, "sample" where they are specimens.
-        rows: labels by key.
-    """
-
-    key: str
-    rows: dict[str, dict[str, str]]
-
-
-def read_sample_table(uri: str) -> SampleTable:
-    """Read a CSV that joins by `path`, `file` or `image` to images, or by `sample` to specimens.
-
-    Raises:
-        CollectionError: it cannot be read, has no such column, or names a key twice.
-    """
-    try:
-        with fsspec.open(uri, "rb") as handle:
-            text = handle.read().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        message = f"samples table {uri} is not there"
-        raise CollectionError(message) from error
-    except (OSError, ImportError, ValueError) as error:
-        message = f"samples table {uri} cannot be read as UTF-8 text: {error}"
-        raise CollectionError(message) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    try:
-        lines = list(reader)
-    except csv.Error as error:
-        message = f"samples table {uri} line {reader.line_num}: {error}"
-        raise CollectionError(message) from error
-    named = [header for header in reader.fieldnames or [] if header.strip()]
-    names = [column_name(header) for header in named]
-    headers = dict(zip(named, names, strict=True))
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        message = f"samples table {uri} has column {repeated[0]!r} twice"
-        raise CollectionError(message)
-    key = next((name for name in (*_PATH_KEYS, _SAMPLE) if name in names), None)
-    if key is None:
-        message = (
-            f"samples table {uri} has no column path, file or image (to join images) "
-            "nor sample (to join specimens)"
-        )
-        raise CollectionError(message)
-    rows: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(lines, start=2):
-        row = {headers[h]: (line[h] or "").strip() for h in headers}
-        label = row.pop(key)
-        if not label and not any(row.values()):
-            continue  # spreadsheets end their tables with empty rows
-        if not label:
-            message = f"samples table {uri} line {number}: no {key}"
-            raise CollectionError(message)
-        if key in _PATH_KEYS:
-            label = PurePosixPath(label.replace("\\", "/")).as_posix()
-        if label in rows and rows[label] != row:
-            message = f"samples table {uri} line {number}: {key} {label!r} stands there already"
-            raise CollectionError(message)
-        rows[label] = row
-    return SampleTable("path" if key in _PATH_KEYS else _SAMPLE, rows)
-
-
-def column_name(header: str) -> str:
-    """A header as a column name: lower case, one underscore for each run of other signs."""
-    return re.sub(r"\W+", "_", header.strip()).strip("_").lower()
 
 
 def check_label_names(names: Iterable[str]) -> None:
@@ -171,8 +97,8 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
     pattern = re.compile(recipe.label_pattern) if recipe.label_pattern else None
     check_label_names(pattern.groupindex if pattern else ())
     check_label_names({name for row in table.rows.values() for name in row} if table else ())
-    by_path = _rows_by_path(table, paths)
-    by_sample = table.rows if table and table.key == _SAMPLE else {}
+    by_path, unjoined = _rows_by_path(table, paths)
+    by_sample = table.rows if table and table.key == SAMPLE_KEY else {}
     specimens: dict[str, _Specimen] = {}
     sample_ids: dict[str, str] = {}
     readings: dict[str, tuple[Reading, ...]] = {}
@@ -182,8 +108,8 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
         labels = dict(by_path.get(path, {}))
         if match:
             labels |= {column_name(k): v for k, v in match.groupdict().items() if v is not None}
-        labels = {**by_sample.get(labels.get(_SAMPLE, ""), {}), **labels}
-        notes = _missing(path, recipe, match is not None, table, by_path, labels.get(_SAMPLE))
+        labels = {**by_sample.get(labels.get(SAMPLE_KEY, ""), {}), **labels}
+        notes = _missing(path, recipe, match is not None, table, by_path, labels.get(SAMPLE_KEY))
         readings[path], labels, more = _split(labels)
         findings[path] = (*notes, *more)
         if pattern and not match and not labels:
@@ -198,17 +124,23 @@ def label(recipe: Recipe, paths: Sequence[str], table: SampleTable | None) -> La
     samples = tuple(
         _record(recipe.dataset, key, specimen) for key, specimen in sorted(specimens.items())
     )
-    return Labelling(_with_numbers(samples), sample_ids, readings, findings)
+    return Labelling(_with_numbers(samples), sample_ids, readings, findings, unjoined)
 
 
-def _rows_by_path(table: SampleTable | None, paths: Sequence[str]) -> Mapping[str, dict[str, str]]:
-    """Rows of a table of images by relative path; a bare file name joins where it is unique."""
+def _rows_by_path(
+    table: SampleTable | None, paths: Sequence[str]
+) -> tuple[Mapping[str, dict[str, str]], tuple[str, ...]]:
+    """Rows of a table of images by relative path, and the names of rows that fit none.
+
+    A bare file name joins where it is unique.
+    """
     if table is None or table.key != "path":
-        return {}
+        return {}, ()
     by_name: dict[str, list[str]] = {}
     for path in paths:
         by_name.setdefault(PurePosixPath(path).name, []).append(path)
     found: dict[str, dict[str, str]] = {}
+    unjoined = []
     known = set(paths)
     for key, row in table.rows.items():
         candidates = by_name.get(key, [])
@@ -216,7 +148,9 @@ def _rows_by_path(table: SampleTable | None, paths: Sequence[str]) -> Mapping[st
             found[key] = row
         elif len(candidates) == 1:
             found.setdefault(candidates[0], row)
-    return found
+        else:
+            unjoined.append(key)
+    return found, tuple(unjoined)
 
 
 def _missing(
@@ -232,7 +166,7 @@ def _missing(
         notes.append(Finding("label_pattern_unmatched", f"the label pattern does not match {path}"))
     if table and table.key == "path" and path not in by_path:
         notes.append(Finding("samples_row_missing", f"the samples table has no row for {path}"))
-    if table and table.key == _SAMPLE and sample is not None and sample not in table.rows:
+    if table and table.key == SAMPLE_KEY and sample is not None and sample not in table.rows:
         detail = f"the samples table has no row for sample {sample!r}"
         notes.append(Finding("samples_row_missing", detail))
     return notes
@@ -278,21 +212,21 @@ def _acquisition_value(quantity: Quantity, text: str) -> float | str | datetime 
 
 def _place(specimens: dict[str, _Specimen], dataset: str, labels: dict[str, str]) -> str:
     """Put an image's labels to its specimen; returns the specimen's key."""
-    if labels.get(_SAMPLE):
-        key = _key_of_sample(dataset, labels[_SAMPLE])
-        name = labels[_SAMPLE]
+    if labels.get(SAMPLE_KEY):
+        key = _key_of_sample(dataset, labels[SAMPLE_KEY])
+        name = labels[SAMPLE_KEY]
     else:
         pairs = sorted((k, v) for k, v in labels.items() if v)
         key = sha256(dataset, *(part for pair in pairs for part in pair))[:16]
         name = " / ".join(value for value in labels.values() if value) or dataset
-    own = {k: v for k, v in labels.items() if k != _SAMPLE}
+    own = {k: v for k, v in labels.items() if k != SAMPLE_KEY}
     specimen = specimens.setdefault(key, _Specimen(name, own))
     specimen.conflicts |= {k for k, v in own.items() if specimen.labels.setdefault(k, v) != v}
     return key
 
 
 def _key_of_sample(dataset: str, name: str) -> str:
-    return sha256(dataset, _SAMPLE, name)[:16]
+    return sha256(dataset, SAMPLE_KEY, name)[:16]
 
 
 def _record(dataset: str, key: str, specimen: _Specimen) -> dict[str, Value]:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from graindex.errors import HomeError, QueryError, WriteConflictError
-from graindex.extensions import load
+from graindex.extensions import connect, load
 from graindex.location import Location
 from schemas import ddl
 from schemas.ddl import literal, quote
@@ -43,7 +43,7 @@ def attach(
     Raises:
         HomeError: the store cannot be opened.
     """
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    connection = connect()
     backend = "postgres_scanner" if location.catalog.startswith("postgres:") else "sqlite_scanner"
     load(connection, backend, "ducklake", *(["httpfs"] if location.is_remote else []))
     if lance:
@@ -169,6 +169,11 @@ class Lake:
             HomeError: the home cannot be written: the disk is full, or forbids it.
             QueryError: a label that is a number here holds text elsewhere, or the reverse.
         """
+        for name, rows in tables.items():
+            foreign = set(rows["dataset"].unique().to_pylist()) - {dataset}
+            if foreign:
+                told = f"rows of {foreign} among those of {dataset!r} for table {name!r}"
+                raise ValueError(told)
         changed = {
             name: rows
             for name, rows in tables.items()

@@ -21,12 +21,14 @@ class Location:
     Attributes:
         catalog: DuckLake metadata, ``sqlite:FILE`` or ``postgres:CONNECTION``.
         data: base of Parquet, vectors and files: a folder or an fsspec URL.
-        home: the text it was parsed from, for messages.
+        home: the text it was parsed from, without a password, for messages.
+        address: the text it was parsed from.
     """
 
     catalog: str
     data: str
     home: str
+    address: str
 
     @classmethod
     def parse(cls, home: str | Path | None = None) -> "Location":
@@ -40,22 +42,23 @@ class Location:
         text = str(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
         if "://" not in text:
             folder = Path(text).expanduser().absolute()
-            return cls(f"sqlite:{folder / 'catalog.sqlite'}", str(folder), text)
+            return cls(f"sqlite:{folder / 'catalog.sqlite'}", str(folder), text, text)
         parts = urlsplit(text)
+        shown = text.replace(f":{parts.password}@", ":…@") if parts.password else text
         if parts.scheme not in {"postgresql", "postgres"}:
             message = (
-                f"home {text!r}: unknown kind {parts.scheme!r}; give a folder or "
+                f"home {shown!r}: unknown kind {parts.scheme!r}; give a folder or "
                 "postgresql://USER@HOST/DB?data=s3://BUCKET/PREFIX"
             )
             raise HomeError(message)
         options = parse_qs(parts.query)
         if "data" not in options:
-            message = f"home {text!r}: add ?data=s3://BUCKET/PREFIX (or a shared folder)"
+            message = f"home {shown!r}: add ?data=s3://BUCKET/PREFIX (or a shared folder)"
             raise HomeError(message)
         data = options.pop("data")[0].rstrip("/")
         query = urlencode(options, doseq=True, quote_via=quote)
-        address = urlunsplit(parts._replace(scheme="postgresql", query=query))
-        return cls(f"postgres:{address}", data, text)
+        server = urlunsplit(parts._replace(scheme="postgresql", query=query))
+        return cls(f"postgres:{server}", data, shown, text)
 
     @property
     def is_remote(self) -> bool:

@@ -35,7 +35,7 @@ class Recipe(BaseModel):
     licence: str | None = None
     citation: str | None = None
     modality: Literal["SEM", "TEM", "optical"] = "SEM"
-    registered_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    registered_at: datetime
 
     @field_validator("dataset")
     @classmethod
@@ -106,13 +106,13 @@ def load_recipe(location: Location, dataset: str) -> Recipe:
 
 
 def make_recipe(**fields: object) -> Recipe:
-    """A checked recipe.
+    """A checked recipe, registered now unless `registered_at` says otherwise.
 
     Raises:
         CollectionError: a field is wrong; says which and why.
     """
     try:
-        return Recipe.model_validate(fields)
+        return Recipe.model_validate({"registered_at": datetime.now(UTC), **fields})
     except ValidationError as error:
         raise CollectionError(first_problem(error)) from error
 

@@ -12,9 +12,10 @@ import fsspec
 from graindex.catalogue import label_collection
 from graindex.errors import CollectionError
 from graindex.examine import find_sidecar
-from graindex.labels import check_label_names, read_sample_table
+from graindex.labels import check_label_names
 from graindex.location import Location
 from graindex.recipes import Recipe, make_recipe, recipe_names, save_recipe
+from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, list_collection
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Registered:
         ignored: other files that are not sidecars.
         samples: specimens.
         labels: names of the specimens' labels.
+        unjoined: rows of the samples table that fit no image.
         unlabelled: images that no label pattern or table row fits.
         refusals: what could not be listed, with the reason.
     """
@@ -42,6 +44,7 @@ class Registered:
     ignored: int
     samples: int
     labels: tuple[str, ...]
+    unjoined: tuple[str, ...]
     unlabelled: tuple[str, ...]
     refusals: tuple[str, ...]
 
@@ -55,6 +58,9 @@ class Registered:
         if self.unlabelled:
             first = self.unlabelled[0]
             lines.append(f"no label fits {len(self.unlabelled)} images, the first {first!r}")
+        if self.unjoined:
+            first = self.unjoined[0]
+            lines.append(f"{len(self.unjoined)} rows of the table fit no image, as {first!r}")
         return [*lines, *(f"refused {refusal}" for refusal in self.refusals)]
 
 
@@ -130,6 +136,7 @@ def _summary(recipe: Recipe, listing: Listing) -> Registered:
         len(set(listing.others) - beside),
         len(labelling.samples),
         labels,
+        labelling.unjoined,
         unlabelled,
         tuple(f"{refusal.path}: {refusal.reason}" for refusal in listing.refusals),
     )

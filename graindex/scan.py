@@ -147,6 +147,8 @@ def _visit(root: Path, child: Path, above: tuple[str, ...]) -> Iterator[Original
         modified = datetime.fromtimestamp(status.st_mtime_ns // 1000 / 1e6, UTC)
         relative = child.relative_to(root).as_posix()
         yield Original(relative, str(child), status.st_size, modified)
+    elif is_image_name(child.name):
+        yield _refusal(root, child, "neither a file nor a folder")
 
 
 def _refusal(root: Path, child: Path, reason: str) -> Refusal:

@@ -103,6 +103,14 @@ class Store:
         """
         return self._queries.relation(query)
 
+    def table(self, query: str) -> pa.Table:
+        """The whole result of `sql` at once, errors in the data included.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong.
+        """
+        return self._queries.table(query)
+
     def read(self, table: str, dataset: str | None = None, as_of: AsOf | None = None) -> pa.Table:
         """Rows of a table, now or as of a snapshot (a number) or a time.
 

@@ -125,7 +125,7 @@ def _run(
                 instance=instance,
                 run_id=run_id,
                 asset_selection=keys,
-                resources={"store": StoreResource(home=store.location.home)},
+                resources={"store": StoreResource(home=store.location.address)},
                 raise_on_error=False,
                 tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag(run_id)},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -77,13 +77,14 @@ def demo(home: HomeOption = None) -> int:
         notes.print(line)
     code = materialize([DATASET], None, False, Format.TABLE, home)
     for title, query in QUERIES:
-        rows = store.sql(query).to_arrow_table()
+        rows = store.table(query)
         emit(rows.to_pylist(), Format.TABLE, rows.column_names, title)
-    first = store.sql(f"SELECT min(path) FROM micrographs WHERE dataset = '{DATASET}'").fetchall()
-    image = folder / first[0][0]
+    first = store.table(f"SELECT min(path) AS path FROM micrographs WHERE dataset = '{DATASET}'")
+    path = first["path"][0].as_py()
+    image = folder / path
     hits = store.similar(image, 6)
     shown = ("id", "distance", "sample", "path", "pixel_size_um")
-    emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {first[0][0]}")
+    emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {path}")
     where = f" --home {home}" if home else ""
     answer().print(
         f"\nThe demo took {time.perf_counter() - started:.0f} s. Look further:\n"

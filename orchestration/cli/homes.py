@@ -77,7 +77,7 @@ def ui(
         instance.add_dynamic_partitions(str(DATASETS.name), recipe_names(location))
     _check_port(host, port)
     folder = instance_folder(location)
-    address = location.home if "://" in location.home else str(location.folder)
+    address = location.address if "://" in location.address else str(location.folder)
     options = ("--host", host, "--port", str(port), "--log-level", "warning")
     notes.print(f"Dagster UI of {location.home}: http://{host}:{port} (Ctrl+C ends it)")
     # Dagster puts the working folder first on its path, where a user's own `models` would be ours.

@@ -36,7 +36,7 @@ def sql(
     """
     from graindex.store import open_store
 
-    rows = open_store(home).sql(query).to_arrow_table()
+    rows = open_store(home).table(query)
     if output is None:
         emit(rows.to_pylist(), how, rows.column_names)
     else:

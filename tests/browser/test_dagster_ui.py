@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from assets.processes import PROCESS_TAG
 from orchestration.cli.demo import DATASET, write_phantoms
 from schemas.tables import TABLES
 from tests.browser.conftest import IMAGES
@@ -147,11 +148,15 @@ def test_a_new_image_is_computed_by_a_run_launched_on_the_page(page: Page, ui: U
     page.get_by_text("Materialize all").first.click()
     page.get_by_text("All", exact=True).click()
     page.get_by_role("button", name=re.compile("^Launch")).click()
-    made = computed(ui, wait_for_new_run(ui, before))
+    run = wait_for_new_run(ui, before)
+    made = computed(ui, run)
     assert made["micrographs"] == (1, IMAGES)
     assert made["image_quality"] == (1, IMAGES)
     assert made["micrograph_vectors"] == (1, IMAGES)
     assert ui.store.read("micrographs", DATASET).num_rows == IMAGES + 1
+    query = "query Tags($id: ID!) { runOrError(runId: $id) { ... on Run { tags { key } } } }"
+    tags = ui.graphql(query, id=run)
+    assert PROCESS_TAG in {tag["key"] for tag in tags["runOrError"]["tags"]}
 
 
 def test_the_sensor_requests_a_run_by_itself(ui: Ui) -> None:

@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graindex.errors import CollectionError
-from graindex.labels import SampleTable, check_label_names, column_name, label, read_sample_table
-from graindex.recipes import Recipe
+from graindex.labels import check_label_names, label
+from graindex.recipes import make_recipe
+from graindex.sample_table import SampleTable, column_name, read_sample_table
 from models.calibrate.readings import Quantity, Source
 
 
 def recipe(pattern=None, dataset="d"):
-    return Recipe(dataset=dataset, location_uri="/x", label_pattern=pattern)
+    return make_recipe(dataset=dataset, location_uri="/x", label_pattern=pattern)
 
 
 def csv(tmp_path, text, encoding="utf-8"):
@@ -351,3 +352,9 @@ def test_images_share_a_specimen_exactly_when_they_share_its_name(names, random)
     assert all(len(group) == 1 for group in groups.values())
     assert len({next(iter(group)) for group in groups.values()}) == len(set(names))
     assert sorted(s["sample"] for s in found.samples) == sorted(set(names))
+
+
+def test_rows_that_fit_no_image_are_told():
+    table = SampleTable("path", {"a.png": {"x": "1"}, "gone.png": {"x": "2"}})
+    labelling = label(make_recipe(dataset="d", location_uri="/x"), ["a.png"], table)
+    assert labelling.unjoined == ("gone.png",)

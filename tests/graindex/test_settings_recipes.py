@@ -104,7 +104,10 @@ def test_an_unknown_collection_is_told_with_the_known_ones(location):
         ("dataset: [", "is not YAML"),
         ("dataset: a", "location_uri"),
         ("", "valid dictionary"),
-        ("dataset: b\nlocation_uri: /x", r"dataset is 'b'; call the file b\.yaml"),
+        (
+            "dataset: b\nlocation_uri: /x\nregistered_at: 2026-11-21",
+            r"dataset is 'b'; call the file b\.yaml",
+        ),
     ],
 )
 def test_wrong_files_are_one_line_that_names_the_file(location, text, says):

@@ -1,0 +1,92 @@
+"""Pictures of the Dagster UI for the documentation: `python -m docs.screenshots`.
+
+Makes the demo in a temporary home, starts the UI on it and looks at it in headless Chromium.
+Out of scope: testing what is seen (`tests/browser`).
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from orchestration.cli.demo import DATASET
+from tests.browser.dagster_ui import (
+    EXPANDED,
+    find_chromium,
+    make_home,
+    new_page,
+    open_browser,
+    serve,
+)
+
+FOLDER = Path(__file__).parent / "images"
+IMAGES = 48
+_COLOURS = 256
+_SETTLED_MS = 2_500  # animations of the graph and of dialogs
+
+
+def asset_graph(page: Page) -> None:
+    """Every asset in its group, large enough to show states, checks and kinds."""
+    page.goto(EXPANDED)
+    page.get_by_text("micrograph_vectors", exact=True).last.wait_for()
+    page.get_by_text("Hide navigation").click()
+    page.get_by_role("button", name="panel_show_right").click()
+    page.reload()
+    page.get_by_text("PyTorch", exact=True).first.wait_for()
+
+
+def micrographs_asset(page: Page) -> None:
+    """A materialisation of micrographs, its preview open."""
+    page.goto("/assets/micrographs?view=events")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.get_by_role("img", name="preview").wait_for()
+
+
+def checks(page: Page) -> None:
+    """The checks of micrographs, one of them open."""
+    page.goto("/assets/micrographs?view=checks")
+    page.get_by_text("nothing_lost", exact=True).first.click()
+    page.get_by_text("Passed", exact=True).wait_for()
+
+
+PICTURES = (
+    ("asset-graph", asset_graph, 640),
+    ("micrographs-asset", micrographs_asset, 760),
+    ("checks", checks, 760),
+)
+
+
+def take(browser: Browser, url: str, folder: Path) -> None:
+    """Write every picture, with a palette of its own: a quarter of the bytes, no visible loss."""
+    for name, show, height in PICTURES:
+        page = new_page(browser, url, height)
+        show(page)
+        page.mouse.move(1430, height - 10)
+        page.wait_for_timeout(_SETTLED_MS)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        page.close()
+        small = picture.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
+
+
+def main() -> None:
+    """Take all pictures."""
+    executable = find_chromium()
+    if executable is None:
+        sys.exit("error: no Chromium is installed")
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / DATASET
+        make_home(home, IMAGES)
+        with (
+            open_browser(executable) as browser,
+            serve(home, Path(scratch) / "ui.log") as url,
+        ):
+            take(browser, url, FOLDER)
+
+
+if __name__ == "__main__":
+    main()
