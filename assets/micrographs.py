@@ -3,7 +3,9 @@
 Out of scope: particles.
 """
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
 import dagster as dg
 
@@ -39,11 +41,9 @@ def micrographs(
         context.log.warning(f"quarantined {path}: {reason}")
     rows = opened.read("micrographs", dataset).to_pylist()
     rows.sort(key=lambda row: (row["path"], row["page"]))
-    names = {row["sample_id"]: row["sample"] for row in opened.read("samples", dataset).to_pylist()}
-    tiles = [
-        (row["thumbnail"], f"{names.get(row['sample_id'], '')} {Path(row['path']).name}".lstrip())
-        for row in spread(rows, _SHOWN)
-    ]
+    specimens = opened.read("samples", dataset).to_pylist()
+    names = {specimen["sample_id"]: specimen["sample"] for specimen in specimens}
+    tiles = [(row["thumbnail"], _caption(row, names)) for row in spread(rows, _SHOWN)]
     preview = {"preview": contact_sheet(opened, tiles)}
     return dg.MaterializeResult(metadata=outcome_metadata("micrographs", outcome) | preview)
 
@@ -106,6 +106,12 @@ def micrograph_vectors(
     columns = min(len(encoded), 6)
     metadata["preview, each row a query and its nearest"] = contact_sheet(opened, tiles, columns)
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _caption(row: Mapping[str, Any], samples: Mapping[str, str]) -> str:
+    file_name = PurePosixPath(row["path"]).name
+    sample = samples.get(row["sample_id"])
+    return f"{sample} · {file_name}" if sample else file_name
 
 
 def _thumbnails(rows: list[dict[str, str]]) -> dict[str, str]:

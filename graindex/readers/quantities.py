@@ -27,7 +27,8 @@ _METRES = {
 _VOLTS = {"v": 1.0, "volt": 1.0, "volts": 1.0, "kv": 1e3, "kev": 1e3}
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+# "1,000" but not "0,267", which is a decimal comma and left unread.
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 _DATE_PART = r"(\d{1,4})([-/.: ])\s?(\d{1,2})\2\s?(\d{1,4})(?!\d)"
 _NUMERIC_DATE = re.compile(r"(?<!\d)" + _DATE_PART)
 _NAMED_DATE = re.compile(r"(\d{1,2})[- ]([A-Za-z]{3})[a-z]*\.?[- ,]+(\d{4})")
@@ -39,7 +40,7 @@ _MORNING = re.compile(r"\ba\.?m\b|오전|午前|上午", re.IGNORECASE)
 
 def number_and_unit(text: str) -> tuple[float, str] | None:
     """Split ``"8400 um"`` into 8400.0 and ``"um"``; None where there is no number."""
-    text = _THOUSANDS.sub("", text.strip().lstrip("xX×=").strip())
+    text = _THOUSANDS.sub(lambda m: m.group().replace(",", ""), text.strip().lstrip("xX×=").strip())
     match = _NUMBER.match(text)
     if match is None:
         return None

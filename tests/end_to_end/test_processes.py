@@ -184,7 +184,7 @@ def outlive_kills(victim: Victim, count: int) -> None:
     assert leftovers(victim.home) == []
     with open_instance(victim.store.location) as instance:
         states = {record.status for record in instance.get_runs()}
-        assert states == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
+        assert states <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
         pool = instance.event_log_storage.get_concurrency_info(LANCE_POOL)
         assert (pool.active_slot_count, pool.pending_step_count) == (0, 0)
 
