@@ -60,7 +60,7 @@ def checks(page: Page) -> None:
 
 
 PICTURES = (
-    ("asset-graph", asset_graph, 640),
+    ("asset-graph", asset_graph, 740),
     ("micrographs-asset", micrographs_asset, 760),
     ("micrographs-columns", micrographs_columns, 760),
     ("checks", checks, 760),

@@ -117,6 +117,9 @@ def _run(
         store.recipe(dataset)
     report = RunReport()
     resolved = defs.resolve_job_def(job)
+    if keys is not None:
+        # Dagster refuses a subset and another store in one call.
+        resolved = resolved.get_subset(asset_selection=frozenset(keys))
     with open_instance(store.location) as instance:
         instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
         for dataset in datasets:
@@ -124,7 +127,6 @@ def _run(
             resolved.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                asset_selection=keys,
                 resources={"store": StoreResource(home=store.location.address)},
                 raise_on_error=False,
                 tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag(run_id)},

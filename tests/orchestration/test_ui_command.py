@@ -1,4 +1,4 @@
-"""`graindex ui` refuses what it cannot serve, in one line; that it serves is tested in a browser."""
+"""`graindex ui` refuses what it cannot serve, in one line; serving is tested in a browser."""
 
 import socket
 from pathlib import Path
