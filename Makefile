@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HOME_FOLDER ?= data
 
-.PHONY: help setup demo test slow check bench ui dictionary constraints clean
+.PHONY: help setup demo test slow check bench ui dictionary screenshots constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ ui: $(STAMP) ## open the Dagster UI of the home
 
 dictionary: $(STAMP) ## write docs/data-dictionary.md from schemas/
 	$(BIN)/python -m schemas.dictionary
+
+screenshots: $(STAMP) ## take the README's pictures of the Dagster UI anew
+	$(BIN)/python -m docs.screenshots
 
 constraints: $(STAMP) ## hold every installed version in constraints.txt
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable \

@@ -34,7 +34,7 @@ def asset_graph(page: Page) -> None:
     page.get_by_text("Hide navigation").click()
     page.get_by_role("button", name="panel_show_right").click()
     page.wait_for_timeout(_SETTLED_MS)
-    page.mouse.dblclick(300, 550)  # fits the graph into the page
+    page.mouse.dblclick(100, 130)  # fits the graph into the page
     page.get_by_text("PyTorch", exact=True).first.wait_for()
 
 
@@ -60,7 +60,7 @@ def checks(page: Page) -> None:
 
 
 PICTURES = (
-    ("asset-graph", asset_graph, 740),
+    ("asset-graph", asset_graph, 780),
     ("micrographs-asset", micrographs_asset, 760),
     ("micrographs-columns", micrographs_columns, 760),
     ("checks", checks, 760),

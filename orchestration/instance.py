@@ -18,6 +18,7 @@ from graindex.location import Location
 # Lance writers beside each other only make each other retry.
 POOLS = {LANCE_POOL: 1, "gpu": 1}
 _UNFINISHED = [
+    DagsterRunStatus.NOT_STARTED,  # between its record and its first step
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
