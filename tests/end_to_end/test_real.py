@@ -3,6 +3,7 @@
 Out of scope: how fast (`benchmarks`).
 """
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -155,15 +156,20 @@ def test_images_of_one_conductivity_are_one_specimen(real: Real) -> None:
     assert (min(values), max(values)) == (8.33e-8, 4.52e-4)
 
 
-def test_the_samples_table_labels_every_image(real: Real) -> None:
+def test_the_samples_table_labels_every_image(real: Real, real_data: Path) -> None:
     rows = real.query(f"""
-        SELECT primary_microconstituent AS kind, anneal_temperature, magnification
+        SELECT path, primary_microconstituent AS kind, anneal_temperature, magnification
         FROM micrograph_catalog WHERE dataset = '{UHCS}'
     """)
-    assert len(rows) == 97
-    assert len({row["kind"] for row in rows}) == 4
-    assert all(row["kind"] and row["magnification"] for row in rows)
-    assert {row["anneal_temperature"] for row in rows} >= {800, 970}
+    found = {row["path"]: row for row in rows}
+    lines = list(csv.DictReader((real_data / UHCS / "metadata.csv").read_text().splitlines()))
+    assert {line["path"] for line in lines} == found.keys()
+    for line in lines:
+        row = found[line["path"]]
+        assert row["kind"] == line["primary_microconstituent"]
+        stated = (line["anneal_temperature"], line["magnification"].rstrip("xX"))
+        numbers = tuple(float(text) if text else None for text in stated)
+        assert (row["anneal_temperature"], row["magnification"]) == numbers, line
 
 
 @pytest.mark.parametrize(
@@ -187,7 +193,6 @@ def test_the_nearest_neighbour_is_of_the_same_kind(
     assert len(rows) == COUNTS[dataset]
     kinds = {row["micrograph_id"]: row["kind"] for row in rows}
     right = sum(row["kind"] == kinds[row["nearest"]] for row in rows)
-    print("PRECISION", dataset, right, len(rows))
     assert right / len(rows) >= least
     for row in rows[::10]:
         (hit,) = real.store.similar(row["micrograph_id"], 1, f"dataset = '{dataset}'").to_pylist()
