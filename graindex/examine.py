@@ -23,7 +23,7 @@ from models.calibrate.readings import Finding, Reading
 from models.measure.grey import to_uint8
 
 # Raise when a reader, the calibration or a column changes: every row is then computed anew.
-CODE_VERSION = f"1+calibrate.{acquisition.CODE_VERSION}"
+CODE_VERSION = f"2+calibrate.{acquisition.CODE_VERSION}"
 THUMBNAIL_SIDE_PX = 256
 
 

@@ -59,9 +59,9 @@ def load_content(row: Mapping[str, object], limits: Limits) -> Grey8:
 
 
 def _decode(data: bytes, row: Mapping[str, object], limits: Limits) -> Grey8:
-    if row["file_format"] == "jpeg" and row["colour_mode"] in {"grey", "rgb_grey"}:
-        # Where all channels are equal the luminance plane is the image, to the last bit, and
-        # decoding it alone takes half the time.
+    if row["file_format"] == "jpeg" and row["colour_mode"] in {"grey", "rgb_grey", "rgb"}:
+        # The reader takes the luma plane as it is stored; decoding it alone takes half the time.
+        # Only a JPEG that is coded in RGB has none, and may differ by one grey level.
         flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
         plane = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         if plane is not None:

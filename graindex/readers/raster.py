@@ -54,6 +54,8 @@ def read_raster(data: bytes, name: str, image_format: ImageFormat, limits: Limit
     limits.check_side(name, *image.size)
     with unreadable_on_error(name, what):
         bit_depth = _bit_depth(image, data)
+        if _is_luma_coded(image):
+            image.draft("YCbCr", None)
         image.load()
         samples, colour_mode = _samples(image, data, bit_depth)
     done = grey.finish(samples, name)
@@ -79,9 +81,24 @@ def _samples(image: Image.Image, data: bytes, bit_depth: int) -> tuple[grey.Samp
         return _from_channels(np.asarray(image.convert("RGB")))[0], "palette"
     if image.mode == "CMYK":
         return grey.from_cmyk(np.asarray(image)), "cmyk"
+    if image.mode == "YCbCr":
+        planes = np.asarray(image)
+        return planes[..., 0], "rgb_grey" if bool((planes[..., 1:] == 128).all()) else "rgb"
     if image.mode in {"1", "L", "LA", "I", "I;16", "I;16B", "RGB", "RGBA"}:
         return _from_channels(np.asarray(image))
     raise ValueError(f"pixels of the kind {image.mode!r} are not supported")
+
+
+def _is_luma_coded(image: Image.Image) -> bool:
+    """Whether a file is a colour JPEG whose first plane is the luma (JFIF, Adobe transform 1).
+
+    That plane is the grey image as it was stored; through RGB it would be rounded twice.
+    """
+    if not isinstance(image, JpegImageFile) or image.mode != "RGB":
+        return False
+    transform = image.info.get("adobe_transform")
+    names = bytes(component[0] for component in image.layer)
+    return transform == 1 or (transform is None and names != b"RGB")
 
 
 def _from_channels(samples: grey.Samples) -> tuple[grey.Samples, ColourMode]:
