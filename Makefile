@@ -34,7 +34,9 @@ check: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
+	$(BIN)/python benchmarks/real_collections.py
 	$(BIN)/python benchmarks/vectors.py
+	$(BIN)/python benchmarks/vectors.py --precision bfloat16 --copies 1
 	$(BIN)/python benchmarks/search.py
 
 ui: $(STAMP) ## open the Dagster UI of the home

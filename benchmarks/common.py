@@ -97,4 +97,4 @@ def publish(name: str, title: str, rows: list[Record], more: Record | None = Non
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

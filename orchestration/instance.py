@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
+from filelock import FileLock
 
 from assets.processes import PROCESS_TAG, is_dead
 from assets.resources import LANCE_POOL
@@ -47,20 +48,22 @@ def open_instance(location: Location) -> dg.DagsterInstance:
         HomeError: its folder cannot be written.
     """
     folder = instance_folder(location)
-    settings = folder / "dagster.yaml"
-    if not settings.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), settings)
+    folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         message = f"{folder} cannot be written, so nothing can run on home {location.home!r}"
         raise HomeError(message)
-    instance = dg.DagsterInstance.from_config(str(folder))
-    storage = instance.event_log_storage
-    limits = {limit.name: limit.limit for limit in storage.get_pool_limits()}
-    for pool, slots in POOLS.items():
-        if limits.get(pool) != slots:
-            storage.set_concurrency_slots(pool, slots)
-    close_dead_runs(instance)
+    # Dagster makes its tables and pools without a thought for other processes that do the same.
+    with FileLock(folder / ".opening.lock"):
+        settings = folder / "dagster.yaml"
+        if not settings.exists():
+            shutil.copyfile(Path(__file__).with_name("dagster.yaml"), settings)
+        instance = dg.DagsterInstance.from_config(str(folder))
+        storage = instance.event_log_storage
+        limits = {limit.name: limit.limit for limit in storage.get_pool_limits()}
+        for pool, slots in POOLS.items():
+            if limits.get(pool) != slots:
+                storage.set_concurrency_slots(pool, slots)
+        close_dead_runs(instance)
     return instance
 
 

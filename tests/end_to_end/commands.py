@@ -33,7 +33,8 @@ class Answer:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return json.loads(self.out)
+        rows: list[dict[str, Any]] = json.loads(self.out)
+        return rows
 
     @property
     def error(self) -> str:
@@ -80,6 +81,23 @@ def graindex(
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def start(*arguments: object, home: Path) -> subprocess.Popen[str]:
+    """Start a command without waiting for it."""
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(home),
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 600) -> Answer:
+    """Wait for a command that was started."""
+    out, err = process.communicate(timeout=timeout)
+    return Answer(process.returncode, out, err)
 
 
 def by_asset(rows: Sequence[Mapping[str, Any]], dataset: str) -> dict[str, dict[str, Any]]:

@@ -214,7 +214,7 @@ def test_blanking_the_databar_changes_no_vector(
         pixels = np.asarray(Image.open(source).convert("L"))
         bar = find_content_box(pixels).databar
         assert bar is not None, source
-        for level in (None, 0, 128, 255):
+        for level in (None, 0, 255):
             twin = pixels.copy()
             if level is not None:
                 twin[bar.y0 : bar.y1, bar.x0 : bar.x1] = level
@@ -224,10 +224,9 @@ def test_blanking_the_databar_changes_no_vector(
     twins.add()
     twins.materialize()
     vectors, images = twins.vectors(), twins.images()
-    assert len(vectors) == 4 * len(chosen)
+    assert len(vectors) == 3 * len(chosen)
     for number in range(len(chosen)):
         whole, *blanked = (
-            vectors[images[f"{number} {level}.png"]["micrograph_id"]]
-            for level in (None, 0, 128, 255)
+            vectors[images[f"{number} {level}.png"]["micrograph_id"]] for level in (None, 0, 255)
         )
         assert all(np.array_equal(whole, vector) for vector in blanked), chosen[number]

@@ -3,13 +3,14 @@
 Out of scope: the lake's own transactions (`tests.graindex.test_lake_processes`).
 """
 
-import json
+import multiprocessing
 import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import dagster as dg
@@ -18,34 +19,16 @@ import pytest
 
 import graindex
 from assets.resources import LANCE_POOL
+from graindex.location import Location
 from graindex.registration import register_collection
 from graindex.store import Store
 from orchestration.instance import open_instance
-from tests.end_to_end.commands import (
-    by_asset,
-    command,
-    environment,
-    one_vector_each,
-    phantom,
-)
-from tests.end_to_end.commands import (
-    graindex as run,
-)
+from tests.end_to_end.commands import by_asset, finish, one_vector_each, phantom, start
+from tests.end_to_end.commands import graindex as run
 
 IMAGES = 16
 PER_IMAGE = ("micrographs", "image_quality", "micrograph_vectors")
 LAKE_TABLES = ("datasets", "samples", "micrographs", "acquisition_readings", "image_quality")
-
-
-def start(*arguments: object, home: Path) -> subprocess.Popen[str]:
-    """Start a command without waiting for it."""
-    return subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(home),
-    )
 
 
 def test_four_processes_write_while_a_fifth_asks(
@@ -73,10 +56,10 @@ def test_four_processes_write_while_a_fifth_asks(
         time.sleep(0.1)
     assert asked
     for name, writer in writers.items():
-        out, err = writer.communicate(timeout=60)
-        assert writer.returncode == 0, err
-        assert "lock" not in err and "failed" not in err, err
-        counted = by_asset(json.loads(out), name)
+        answer = finish(writer)
+        assert answer.code == 0, answer
+        assert "lock" not in answer.err and "failed" not in answer.err, answer
+        counted = by_asset(answer.rows, name)
         assert {counted[asset]["computed"] for asset in PER_IMAGE} == {sizes[name]}
     assert dict(known.sql(query).fetchall()) == sizes
     one_vector_each(known)
@@ -84,6 +67,24 @@ def test_four_processes_write_while_a_fifth_asks(
     answer = run("similar", image, "--k", 1, "--format", "json", home=home)
     assert [(hit["dataset"], hit["path"]) for hit in answer.rows] == [("a", "1.png")]
     assert answer.rows[0]["distance"] == pytest.approx(0, abs=1e-6)
+
+
+def open_at_once(homes: list[Path], together: Barrier) -> None:
+    for home in homes:
+        together.wait(60)
+        open_instance(Location.parse(home)).dispose()
+
+
+def test_processes_may_make_one_dagster_instance_at_once(tmp_path: Path) -> None:
+    homes = [tmp_path / str(number) for number in range(4)]
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(4)
+    processes = [context.Process(target=open_at_once, args=(homes, together)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
 
 
 @dataclass(frozen=True)

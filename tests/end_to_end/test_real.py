@@ -4,7 +4,6 @@ Out of scope: how fast (`benchmarks`).
 """
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import pytest
 import graindex
 from graindex.store import Store
 from models.calibrate.reconcile import RELATIVE_TOLERANCE, TIME_TOLERANCE_S
-from tests.end_to_end.commands import Answer, by_asset, one_vector_each
+from orchestration.cli.main import main
+from tests.end_to_end.commands import Answer, by_asset, finish, one_vector_each, start
 from tests.end_to_end.commands import graindex as run
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(900)]
@@ -41,7 +41,8 @@ class Real:
     materialized: dict[str, Answer]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        return self.store.sql(sql).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = self.store.sql(sql).to_arrow_table().to_pylist()
+        return rows
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +53,20 @@ def real(real_data: Path, new_home: Callable[[], Path]) -> Real:
         LLZTO: ("--label-pattern", LLZTO_PATTERN),
         UHCS: ("--samples", real_data / UHCS / "metadata.csv"),
     }
-    added, materialized = {}, {}
+    added, running = {}, {}
     for name, more in options.items():
         added[name] = run("add", real_data / name, "--dataset", name, *more, home=home)
         assert added[name].code == 0, added[name]
         words = ("materialize", "--dataset", name, "--strict", "--format", "json")
-        materialized[name] = run(*words, home=home)
+        running[name] = start(*words, home=home)
+    materialized = {name: finish(process) for name, process in running.items()}
     return Real(graindex.open(home), added, materialized)
 
 
 def test_every_image_is_there(real: Real) -> None:
     for name, answer in real.materialized.items():
         assert answer.code == 0, answer
-        summary = by_asset(json.loads(answer.out), name)
+        summary = by_asset(answer.rows, name)
         for asset in ("micrographs", "image_quality", "micrograph_vectors"):
             row = summary[asset]
             assert (row["rows"], row["computed"], row["refused"]) == (COUNTS[name], COUNTS[name], 0)
@@ -215,9 +217,10 @@ def test_vector_search_joins_with_tables(real: Real) -> None:
     assert len(found) == 3
 
 
-def test_a_second_run_computes_nothing(real: Real) -> None:
-    home = Path(real.store.location.home)
-    answer = run("materialize", "--strict", "--format", "json", home=home)
+def test_a_second_run_computes_nothing(real: Real, capfd: pytest.CaptureFixture[str]) -> None:
+    home = real.store.location.home
+    code = main(["materialize", "--strict", "--format", "json", "--home", home])
+    answer = Answer(code, *capfd.readouterr())
     assert answer.code == 0, answer
     assert len(answer.rows) == 15
     assert all(row["computed"] == row["dropped"] == 0 for row in answer.rows)

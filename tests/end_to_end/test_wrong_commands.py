@@ -27,8 +27,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(new_home: Callable[[], Path], images: Path) -> Path:
     """A home with one collection, materialised."""
     home = new_home()
-    assert graindex("add", images, "--dataset", "ours", home=home).code == 0
-    assert graindex("materialize", home=home).code == 0
+    assert main(["add", str(images), "--dataset", "ours", "--home", str(home)]) == 0
+    assert main(["materialize", "--home", str(home)]) == 0
     return home
 
 
@@ -116,10 +116,15 @@ def test_a_missing_home_says_how_to_make_one(
     assert not (tmp_path / "no home").exists()
 
 
-def test_the_default_home_is_a_folder_data(tmp_path: Path) -> None:
-    assert "graindex init data" in graindex("status", home=None, cwd=tmp_path).error
-    assert graindex("init", home=None, cwd=tmp_path).code == 0
-    assert graindex("status", home=None, cwd=tmp_path).code == 0
+def test_the_default_home_is_a_folder_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GRAINDEX_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert "graindex init data" in Answer(main(["status"]), *capfd.readouterr()).error
+    assert main(["init"]) == 0
+    assert main(["status"]) == 0
+    assert (tmp_path / "data" / "catalog.sqlite").is_file()
 
 
 @pytest.mark.parametrize("arguments", ["init", "status", "sql SELECT+1"])
@@ -167,14 +172,17 @@ def test_settings_that_are_wrong(
     assert part in Answer(code, *capfd.readouterr()).error
 
 
-def test_a_backbone_that_does_not_exist(home: Path, images: Path, tmp_path: Path) -> None:
+def test_a_backbone_that_does_not_exist(
+    home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "home"
     shutil.copytree(home, other)
     (other / "graindex.yaml").write_text("encoder: {backbone: resnet999}")
-    answer = graindex("materialize", home=other)
-    assert answer.code == 1, answer
-    assert "Traceback" not in answer.err
-    assert "resnet999" in answer.err
+    code = main(["materialize", "--home", str(other)])
+    out, err = capfd.readouterr()
+    assert code == 1
+    assert "Traceback" not in out + err
+    assert "resnet999" in err
 
 
 def test_a_process_ends_as_the_function_does(home: Path, images: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pixels of catalogued images: those that the reader sees, of the file that was read.
+"""Pixels of catalogued images: those that the reader sees, of the file that was read."""
 
 import io
 
