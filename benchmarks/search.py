@@ -65,7 +65,7 @@ def _latency(store: "Store", folder: Path) -> list[Record]:
     fresh = type(store)(store.location)
     started = time.perf_counter()
     fresh.similar(unseen[0], 10)
-    rows.append({"what": "unseen file, first search of a process", "median_s": _since(started)})
+    rows.append({"what": "unseen file, first of a store", "median_s": _since(started)})
     seconds = []
     for path in unseen[1:]:
         started = time.perf_counter()

@@ -11,13 +11,13 @@ from assets.micrographs import image_quality, micrograph_vectors, micrographs
 from assets.resources import StoreResource
 from graindex.location import HOME_VARIABLE
 from orchestration.checks import CHECKS
-from orchestration.jobs import catalog_job, check_job
+from orchestration.jobs import catalog_job
 from orchestration.sensors import new_files
 
 defs = dg.Definitions(
     assets=[datasets, samples, micrographs, image_quality, micrograph_vectors],
     asset_checks=CHECKS,
-    jobs=[catalog_job, check_job],
+    jobs=[catalog_job],
     sensors=[new_files],
     resources={"store": StoreResource(home=dg.EnvVar(HOME_VARIABLE))},
     # One process a run: a run is one collection, and the encoder's threads fill the machine.

@@ -16,10 +16,9 @@ from graindex.errors import CollectionError
 from graindex.store import Store
 from orchestration.definitions import defs
 from orchestration.instance import open_instance
-from orchestration.jobs import CATALOG, CHECK
+from orchestration.jobs import CATALOG, CHECK, PARTITION_TAG, check_job
 
-# The argument `partition_key` looks for partitions among a job's assets; a job of checks has none.
-PARTITION_TAG = "dagster/partition"
+_DEFINITIONS = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _run(
     for dataset in datasets:
         store.recipe(dataset)
     report = RunReport()
-    resolved = defs.resolve_job_def(job)
+    resolved = _DEFINITIONS.resolve_job_def(job)
     if keys is not None:
         # Dagster refuses a subset and another store in one call.
         resolved = resolved.get_subset(asset_selection=frozenset(keys))
