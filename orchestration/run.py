@@ -18,7 +18,7 @@ from orchestration.definitions import defs
 from orchestration.instance import open_instance
 from orchestration.jobs import CATALOG, CHECK, PARTITION_TAG, check_job
 
-_DEFINITIONS = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
+RUNNABLE = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _run(
     for dataset in datasets:
         store.recipe(dataset)
     report = RunReport()
-    resolved = _DEFINITIONS.resolve_job_def(job)
+    resolved = RUNNABLE.resolve_job_def(job)
     if keys is not None:
         # Dagster refuses a subset and another store in one call.
         resolved = resolved.get_subset(asset_selection=frozenset(keys))
