@@ -4,66 +4,23 @@ Out of scope: vectors (`graindex.vectors`), files (`graindex.files`) and free SQ
 (`graindex.query`).
 """
 
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from graindex.errors import HomeError, QueryError, WriteConflictError
-from graindex.extensions import connect, load
+from graindex.ducklake import CATALOG, attach, first_line, retrying, transaction
+from graindex.errors import HomeError, QueryError
 from graindex.location import Location
 from schemas import ddl
 from schemas.ddl import literal, quote
 from schemas.fields import Kind
 from schemas.tables import TABLES, Table
 
-CATALOG = "lake"
 AsOf = int | datetime
 LAKE_TABLES = tuple(table for table in TABLES.values() if not table.in_lance)
-
-# What DuckLake and SQLite say when another process was quicker; anything else is an error.
-_CONFLICTS = ("transaction conflict", "database is locked", "could not serialize", "busy")
-_ATTEMPTS = 60
-_LONGEST_WAIT_S = 1.0
-
-T = TypeVar("T")
-
-
-def attach(
-    location: Location, *, read_only: bool, lance: bool = False
-) -> duckdb.DuckDBPyConnection:
-    """A fresh in-memory DuckDB with the lake attached as `lake`.
-
-    Raises:
-        HomeError: the store cannot be opened.
-    """
-    connection = connect()
-    backend = "postgres_scanner" if location.catalog.startswith("postgres:") else "sqlite_scanner"
-    load(connection, backend, "ducklake", *(["httpfs"] if location.is_remote else []))
-    if lance:
-        load(connection, "lance")
-    options = [f"DATA_PATH {literal(location.under('lake') + '/')}"]
-    if backend == "sqlite_scanner":
-        # With a write-ahead log readers never wait for a writer, and a killed writer leaves
-        # the last commit in place.
-        options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
-        # A home may have been moved or copied since its tables were made.
-        options.append("OVERRIDE_DATA_PATH true")
-    if read_only:
-        options.append("READ_ONLY")
-    statement = f"ATTACH {literal('ducklake:' + location.catalog)} AS {CATALOG}"
-    try:
-        retrying(lambda: connection.execute(f"{statement} ({', '.join(options)})"))
-    except duckdb.Error as error:
-        message = f"home {location.home!r} cannot be opened: {_first_line(error)}"
-        raise HomeError(message) from error
-    return connection
 
 
 class Lake:
@@ -141,7 +98,7 @@ class Lake:
         try:
             return retrying(lambda: self._cursor().execute(sql, parameters or []).to_arrow_table())
         except duckdb.Error as error:
-            raise QueryError(_first_line(error)) from error
+            raise QueryError(first_line(error)) from error
 
     def snapshot(self) -> int:
         """Number of the newest snapshot."""
@@ -273,44 +230,3 @@ def _missing_columns(table: Table, schema: pa.Schema, have: Mapping[str, str]) -
                 f"collections and {sql_type} here: give the label another name"
             )
             raise QueryError(message)
-
-
-@contextmanager
-def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A transaction that commits at the end and rolls back on any exception."""
-    cursor.begin()
-    try:
-        yield cursor
-        cursor.commit()
-    except BaseException:
-        _roll_back(cursor)
-        raise
-
-
-def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
-    try:
-        cursor.rollback()
-    except duckdb.TransactionException:
-        return  # a failed commit has already ended the transaction
-
-
-def retrying(action: Callable[[], T]) -> T:
-    """Result of `action`, tried again with growing random pauses while others are quicker.
-
-    Raises:
-        WriteConflictError: they were quicker every time.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return action()
-        except duckdb.Error as error:
-            if not any(word in str(error).lower() for word in _CONFLICTS):
-                raise
-            last = error
-        time.sleep(random.uniform(0.3, 1) * min(_LONGEST_WAIT_S, 0.02 * 1.5**attempt))
-    message = f"gave up after {_ATTEMPTS} tries, other processes keep writing: {_first_line(last)}"
-    raise WriteConflictError(message) from last
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

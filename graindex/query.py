@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from graindex.ducklake import CATALOG, attach, retrying
 from graindex.errors import QueryError
-from graindex.lake import CATALOG, attach, retrying
 from graindex.location import Location
 from schemas.ddl import literal
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graindex.ducklake import attach, retrying
 from graindex.errors import HomeError, QueryError, WriteConflictError
-from graindex.lake import LAKE_TABLES, Lake, attach, retrying, same_rows
+from graindex.lake import LAKE_TABLES, Lake, same_rows
 from graindex.location import Location
 from graindex.store import Store, init_store, open_store
 from schemas.arrow import from_records
@@ -259,7 +260,7 @@ def test_only_conflicts_are_tried_again():
 
 
 def test_giving_up_is_told(monkeypatch):
-    monkeypatch.setattr("graindex.lake._ATTEMPTS", 2)
+    monkeypatch.setattr("graindex.ducklake._ATTEMPTS", 2)
 
     def conflict():
         message = "Transaction conflict\nwith details"

@@ -5,7 +5,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from graindex.lake import attach
+from graindex.ducklake import attach
 from graindex.location import Location
 from schemas import ddl, dictionary
 from schemas.arrow import arrow_schema, arrow_type, describe, empty, from_records
