@@ -3,10 +3,14 @@
 Out of scope: bringing it up to date.
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter  # not exported by dagster 1.13
+from dagster._core.storage.asset_check_execution_record import (  # nor is this
+    AssetCheckExecutionRecord,
+)
 
 from graindex.catalogue import DATASETS_CODE_VERSION, SAMPLES_CODE_VERSION, dataset_input_hash
 from graindex.derive import VECTORS_CODE_VERSION, pixels_hash
@@ -20,6 +24,7 @@ from orchestration.checks import CHECKS
 from orchestration.instance import open_instance
 
 Record = dict[str, object]
+ENDINGS = ("passed", "warned", "failed")
 _ASSETS = ("datasets", "samples", "micrographs", "image_quality", "micrograph_vectors")
 
 
@@ -106,7 +111,7 @@ def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
         dg.AssetRecordsFilter(asset_key=key, asset_partitions=[dataset]), limit=1
     ).records
     when = datetime.fromtimestamp(records[0].timestamp, UTC) if records else None
-    passed = failed = 0
+    ended: Counter[str] = Counter()
     for checks in CHECKS:
         for check_key in checks.check_keys:
             if check_key.asset_key != key:
@@ -115,6 +120,19 @@ def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
                 check_key, limit=1, partition_filter=PartitionKeyFilter(key=dataset)
             )
             for entry in history:
-                succeeded = entry.status.value == "SUCCEEDED"
-                passed, failed = passed + succeeded, failed + (not succeeded)
-    return {"last_materialized_at": when, "checks_passed": passed, "checks_failed": failed}
+                ended[_ending(entry)] += 1
+    return {
+        "last_materialized_at": when,
+        **{f"checks_{ending}": ended[ending] for ending in ENDINGS},
+    }
+
+
+def _ending(entry: AssetCheckExecutionRecord) -> str:
+    """How a check ended; one that only warns holds nothing up."""
+    if entry.status.value == "SUCCEEDED":
+        return "passed"
+    event = entry.event.dagster_event if entry.event else None
+    if event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return "failed"
+    warned = event.asset_check_evaluation_data.severity is dg.AssetCheckSeverity.WARN
+    return "warned" if warned else "failed"

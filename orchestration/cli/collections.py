@@ -155,7 +155,7 @@ def status(
     rows = collection_status(store, _chosen(store.datasets(), dataset, allow_none=True))
     columns = (
         "dataset", "asset", "rows", "stale", "why", "last_materialized_at", "checks_passed",
-        "checks_failed",
+        "checks_warned", "checks_failed",
     )  # fmt: skip
     emit(rows, how, columns)
 
