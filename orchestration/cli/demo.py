@@ -5,10 +5,15 @@ Out of scope: how phantoms are made (`models.phantoms`).
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from orchestration.cli.output import Format, HomeOption, answer, emit, notes, progress_bars
+
+if TYPE_CHECKING:
+    from graindex.registration import Registered
+    from graindex.store import Store
 
 DATASET = "phantom_sem"
 
@@ -49,9 +54,7 @@ def demo(home: HomeOption = None) -> int:
     A second run finds everything in place and computes nothing.
     """
     from graindex.errors import HomeError
-    from graindex.registration import register_collection
     from graindex.store import init_store
-    from models.phantoms.collection import DEMO_LABEL_PATTERN
     from orchestration.cli.collections import materialize
 
     started = time.perf_counter()
@@ -63,16 +66,7 @@ def demo(home: HomeOption = None) -> int:
     with progress_bars():
         made = write_phantoms(folder)
     notes.print(f"{made} phantom micrographs made in {folder}")
-    registered = register_collection(
-        store,
-        str(folder),
-        dataset=DATASET,
-        label_pattern=DEMO_LABEL_PATTERN,
-        samples_uri=str(folder / "samples.csv"),
-        description="Synthetic sintered ceramics with known grain size, roughness and brightness.",
-        source="graindex demo",
-        licence="Apache-2.0",
-    )
+    registered = register_demo(store, folder)
     for line in registered.lines():
         notes.print(line)
     code = materialize([DATASET], None, False, Format.TABLE, home)
@@ -94,6 +88,23 @@ def demo(home: HomeOption = None) -> int:
         f"  graindex status{where}"
     )
     return code
+
+
+def register_demo(store: "Store", folder: Path) -> "Registered":
+    """Register the phantoms in `folder` as the demo's collection."""
+    from graindex.registration import register_collection
+    from models.phantoms.collection import DEMO_LABEL_PATTERN
+
+    return register_collection(
+        store,
+        str(folder),
+        dataset=DATASET,
+        label_pattern=DEMO_LABEL_PATTERN,
+        samples_uri=str(folder / "samples.csv"),
+        description="Synthetic sintered ceramics with known grain size, roughness and brightness.",
+        source="graindex demo",
+        licence="Apache-2.0",
+    )
 
 
 def write_phantoms(folder: Path, count: int = 48) -> int:

@@ -21,10 +21,8 @@ from typing import Any
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from graindex.registration import register_collection
 from graindex.store import Store, init_store
-from models.phantoms.collection import DEMO_LABEL_PATTERN
-from orchestration.cli.demo import DATASET, write_phantoms
+from orchestration.cli.demo import DATASET, register_demo, write_phantoms
 from orchestration.run import run_catalog
 
 # Generous: the machine may be doing other things.
@@ -92,14 +90,7 @@ def make_home(home: Path, images: int) -> tuple[Store, Path]:
     folder = home / "demo" / DATASET
     write_phantoms(folder, images)
     store = init_store(home)
-    register_collection(
-        store,
-        str(folder),
-        dataset=DATASET,
-        label_pattern=DEMO_LABEL_PATTERN,
-        samples_uri=str(folder / "samples.csv"),
-        description="Synthetic sintered ceramics with known grain size, roughness and brightness.",
-    )
+    register_demo(store, folder)
     report = run_catalog(store, [DATASET])
     assert not report.blocked, report
     return store, folder
