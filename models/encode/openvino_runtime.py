@@ -12,6 +12,12 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino as ov  # noqa: E402
 
+# OpenVINO opens NumPy's C interface when a first array reaches it, behind a guard that two threads
+# deadlock on: one waits for the guard with Python's lock held, the other for the lock inside the
+# guard. Opened here, it is open before any thread starts. Without this line 5 of 12 processes whose
+# threads began at the same moment hung (OpenVINO 2026.4, 2026-11).
+ov.Type.u8.to_dtype()
+
 __all__ = ["core", "ov"]
 
 
