@@ -4,7 +4,9 @@ Out of scope: reading and writing data.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.fields import FIELDS, Field, Kind
@@ -82,6 +84,22 @@ def from_records(table: Table, records: Sequence[Mapping[str, object]]) -> pa.Ta
             schema = schema.append(pa.field(name, _type_of(present)))
     columns = {name: [record.get(name) for record in records] for name in schema.names}
     return pa.table(columns, schema=schema)
+
+
+def from_columns(table: Table, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+    """NumPy columns as an Arrow table with the declared columns; not-a-number becomes null.
+
+    Columns that are not given are null; given ones that the table does not declare are left out.
+    """
+    schema = arrow_schema(table)
+    rows = len(next(iter(columns.values()), ()))
+    arrays = [
+        pa.array(columns[field.name], field.type, from_pandas=True)
+        if field.name in columns
+        else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _type_of(present: Sequence[object]) -> pa.DataType:

@@ -6,6 +6,7 @@ Out of scope: prose about how the store works, which is `docs/architecture.md`.
 from pathlib import Path
 
 from schemas.fields import Field
+from schemas.measured import MEASURED
 from schemas.tables import TABLES, Table
 
 TARGET = Path("docs/data-dictionary.md")
@@ -19,7 +20,13 @@ def render() -> str:
         "once and means the same in every table that holds it. Tables lie in the lake unless "
         "they say LanceDB; each is partitioned by `dataset`.\n"
     )
-    return head + "".join(_table(table) for table in TABLES.values())
+    files = (
+        "\n# Particles measured from files\n\n"
+        "What `graindex measure` writes from one label image or volume. Lengths are null where no "
+        "pixel size is known.\n"
+    )
+    stored = "".join(_table(table) for table in TABLES.values())
+    return head + stored + files + "".join(_table(table) for table in MEASURED.values())
 
 
 def _table(table: Table) -> str:

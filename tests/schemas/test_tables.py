@@ -2,15 +2,24 @@ import re
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from graindex.ducklake import attach
 from graindex.location import Location
 from schemas import ddl, dictionary
-from schemas.arrow import arrow_schema, arrow_type, describe, empty, from_records
+from schemas.arrow import (
+    arrow_schema,
+    arrow_type,
+    describe,
+    empty,
+    from_columns,
+    from_records,
+)
 from schemas.expectations import suite
 from schemas.fields import FIELDS, Kind
+from schemas.measured import MEASURED
 from schemas.tables import LAKE_ASSETS, TABLES
 
 REPOSITORY = Path(__file__).parents[2]
@@ -21,6 +30,7 @@ UNIT_SUFFIXES = {
 }  # fmt: skip
 
 each_table = pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+each_measured = pytest.mark.parametrize("table", MEASURED.values(), ids=lambda table: table.name)
 each_lake_table = pytest.mark.parametrize("table", LAKE, ids=lambda table: table.name)
 
 
@@ -47,13 +57,15 @@ def test_every_row_of_the_dictionary_has_as_many_cells_as_its_head():
 
 def test_each_field_stands_under_its_own_name_and_is_used():
     assert all(name == field.name for name, field in FIELDS.items())
-    used = {name for table in TABLES.values() for name in table.columns}
+    tables = (*TABLES.values(), *MEASURED.values())
+    used = {name for table in tables for name in table.columns}
     assert used == set(FIELDS)
 
 
 def test_no_field_was_defined_twice():
-    text = (REPOSITORY / "schemas" / "fields.py").read_text(encoding="utf-8")
-    names = re.findall(r"""(?:_text|_number|_count|    Field)\(\s*"([a-z0-9_]+)",""", text)
+    files = sorted((REPOSITORY / "schemas").glob("*fields*.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    names = re.findall(r"""    (?:text|number|count|Field)\(\s*"([a-z0-9_]+)",""", text)
     assert sorted(names) == sorted(set(names))
     assert set(names) == set(FIELDS)
 
@@ -87,6 +99,26 @@ def test_columns_keys_and_requirements_are_fields_of_the_table(table):
     assert set(table.required) <= set(table.columns)
     assert not set(table.key) & set(table.required)
     assert "dataset" in table.columns
+
+
+@each_measured
+def test_measured_tables_hold_fields_and_their_keys(table):
+    assert set(table.columns) <= set(FIELDS)
+    assert len(set(table.columns)) == len(table.columns)
+    assert {*table.key, *table.required} <= set(table.columns)
+
+
+@each_measured
+def test_numpy_columns_become_typed_rows_and_not_a_number_null(table):
+    rows = from_columns(table, {})
+    assert rows.schema == arrow_schema(table) and rows.num_rows == 0
+    numbers = [field.name for field in table.fields if field.kind is Kind.NUMBER]
+    columns = {name: np.array([1.5, np.nan]) for name in numbers}
+    columns |= {name: np.array([1, 2]) for name in table.key}
+    rows = from_columns(table, columns | {"undeclared": np.array([0, 0])})
+    assert rows.schema == arrow_schema(table)
+    assert all(rows[name].to_pylist() == [1.5, None] for name in numbers)
+    assert all(rows[name].to_pylist() == [1, 2] for name in table.key)
 
 
 @each_table

@@ -1,0 +1,317 @@
+"""Columns of particles in volumes and of the contacts between them.
+
+Numbers in brackets are those of Table S1 in Li et al., Science 376, 517 (2022), supplementary text.
+
+Out of scope: columns of images alone (`schemas.particle_fields_2d`), and how any is computed
+(`models.measure`).
+"""
+
+from schemas.field import Field, Kind, count, number
+from schemas.particle_fields_2d import FIELDS_2D
+
+_LI = "Li et al., Science 376, 517 (2022), Table S1"
+_JIANG = "Jiang et al., Nat. Commun. 11, 2310 (2020)"
+
+
+def _li(ordinal: str) -> str:
+    return f"{_LI}: {ordinal}"
+
+
+_PARTICLE = (
+    count("label", "Value of the particle in its label image or volume.", lower=1),
+    Field("touches_border", Kind.BOOLEAN, "Whether the edge of the image or volume cuts it."),
+    count("neighbours", "Neighbouring particles that the neighbour columns rest on, at most six."),
+    number(
+        "equivalent_diameter_um", "µm", "Diameter of the ball or disc of equal content.", lower=0
+    ),
+    number(
+        "axis_major_um",
+        "µm",
+        "Longest axis of the ellipsoid or ellipse with its second moments.",
+        lower=0,
+    ),
+    number(
+        "axis_minor_um",
+        "µm",
+        "Shortest axis of the ellipsoid or ellipse with its second moments.",
+        lower=0,
+    ),
+    number(
+        "distance_nearest_um",
+        "µm",
+        "Mean distance of centroids to the six nearest particles.",
+        lower=0,
+        source=_li("21 DistNearest"),
+    ),
+)
+
+_SHAPE_3D = (
+    count("voxels", "Voxels of the body.", "voxel", lower=1),
+    number("x_um", "µm", "Centroid of the filled particle along x.", source=_li("1 X")),
+    number("y_um", "µm", "Centroid of the filled particle along y.", source=_li("2 Y")),
+    number("z_um", "µm", "Centroid of the filled particle along z, the depth.", source=_li("3 Z")),
+    number(
+        "yaw_deg",
+        "°",
+        "Rotation of the principal axes about z; null where two axes are within 2 %.",
+        lower=-180,
+        upper=180,
+        source=_li("4 Yaw"),
+    ),
+    number(
+        "pitch_deg",
+        "°",
+        "Rotation of the principal axes about y; null where two axes are within 2 %.",
+        lower=-180,
+        upper=180,
+        source=_li("5 Pitch"),
+    ),
+    number(
+        "roll_deg",
+        "°",
+        "Rotation of the principal axes about x; null where two axes are within 2 %.",
+        lower=-180,
+        upper=180,
+        source=_li("6 Roll"),
+    ),
+    number(
+        "volume_um3",
+        "µm³",
+        "Volume of the filled particle: body and cracks.",
+        lower=0,
+        exclusive_lower=True,
+        source=_li("11 Volume"),
+    ),
+    number(
+        "body_volume_um3",
+        "µm³",
+        "Volume of the labelled voxels.",
+        lower=0,
+        exclusive_lower=True,
+        formula="voxels × voxel volume",
+    ),
+    number("crack_volume_um3", "µm³", "Volume of the cracks: filled without body.", lower=0),
+    number(
+        "damage",
+        "1",
+        "Share of the filled particle that is crack.",
+        lower=0,
+        upper=1,
+        formula="crack_volume_um3 / volume_um3",
+        source=_li("12 Damage"),
+    ),
+    number(
+        "surface_outer_um2",
+        "µm²",
+        "Boundary of the filled particle, by the Crofton formula over 13 directions.",
+        lower=0,
+        source=_li("10 SurfaceOuter"),
+    ),
+    number(
+        "surface_inner_um2",
+        "µm²",
+        "Boundary between body and cracks, by the Crofton formula over 13 directions.",
+        lower=0,
+        source=_li("9 SurfaceInner"),
+    ),
+    number(
+        "axis_middle_um", "µm", "Middle axis of the ellipsoid with its second moments.", lower=0
+    ),
+    number(
+        "elongation",
+        "1",
+        "Longest over shortest principal axis.",
+        lower=1,
+        formula="axis_major_um / axis_minor_um",
+        source=_li("13 Elongation"),
+    ),
+    number(
+        "sphericity",
+        "1",
+        "Cube of Wadell's sphericity over outer and inner surface; 1 for a ball.",
+        lower=0,
+        formula="36 π V² / (S_outer + S_inner)³",
+        source=_li("14 Sphericity"),
+    ),
+    number(
+        "sphericity_wadell",
+        "1",
+        "Surface of the ball of equal volume over the outer surface.",
+        lower=0,
+        formula="π^(1/3) (6 V)^(2/3) / S_outer",
+        source="Wadell, J. Geol. 43, 250 (1935)",
+    ),
+    number(
+        "vs_ratio",
+        "1",
+        "Cube root of the volume over square root of the surface.",
+        lower=0,
+        formula="V^(1/3) / (S_outer + S_inner)^(1/2)",
+        source=_li("15 VSratio"),
+    ),
+    number(
+        "roughness_inner",
+        "1",
+        "Inner surface after a 3 × 3 × 3 median filter over before; 1 is smooth.",
+        lower=0,
+        source=_li("16 RoughInner"),
+    ),
+    number(
+        "roughness_outer",
+        "1",
+        "Outer surface after a 3 × 3 × 3 median filter over before; 1 is smooth.",
+        lower=0,
+        source=_li("17 RoughOuter"),
+    ),
+)
+
+_GREY_3D = (
+    number(
+        "electron_density_mean",
+        "grey",
+        "Mean of the grey volume over the filled particle, in its own unit.",
+        source=_li("7 EDensity"),
+    ),
+    number(
+        "electron_density_mean_body",
+        "grey",
+        "Mean of the grey volume over the body, in its own unit.",
+    ),
+    number(
+        "electron_density_std",
+        "grey",
+        "Standard deviation of the grey volume over the filled particle.",
+        lower=0,
+    ),
+    number(
+        "homogeneity",
+        "1/grey",
+        "Inverse of the standard deviation of the grey volume over the filled particle.",
+        lower=0,
+        formula="1 / electron_density_std",
+        source=_li("8 Homogeneity"),
+    ),
+    count(
+        "grey_not_finite_voxels",
+        "Voxels whose grey value is not finite, left out of the means.",
+        "voxel",
+    ),
+)
+
+_SURROUNDINGS_3D = (
+    number(
+        "contact_fraction",
+        "1",
+        "Share of the outer surface that other particles touch.",
+        lower=0,
+        upper=1,
+        source=_li("19 Contact"),
+    ),
+    number(
+        "contact_fraction_ring",
+        "1",
+        "Share of a ring around the particle that other particles fill.",
+        lower=0,
+        upper=1,
+        source=_li("19 Contact, as its published code counts it"),
+    ),
+    number(
+        "packing_density",
+        "1",
+        "Share of a cube around the centroid, as far as it lies inside, that is particles.",
+        lower=0,
+        upper=1,
+        source=_li("20 PDensity"),
+    ),
+    number(
+        "packing_clipped_fraction",
+        "1",
+        "Share of that cube that lies outside the volume.",
+        lower=0,
+        upper=1,
+    ),
+    number(
+        "elongation_std_neighbours",
+        "1",
+        "Standard deviation of elongation over the six nearest particles.",
+        lower=0,
+        source=_li("22 ElongStd"),
+    ),
+    number(
+        "volume_std_neighbours_um3",
+        "µm³",
+        "Standard deviation of volume over the six nearest particles.",
+        lower=0,
+        source=_li("23 VolumeStd"),
+    ),
+    number(
+        "sphericity_std_neighbours",
+        "1",
+        "Standard deviation of sphericity over the six nearest particles.",
+        lower=0,
+    ),
+    number(
+        "orientation_isotropy",
+        "1",
+        "Largest eigenvalue of the mean orientation tensor of the six nearest; 1 aligned.",
+        lower=0,
+        upper=1 + 1e-9,
+        source=_li("24 OrienIso, as a tensor"),
+    ),
+    number(
+        "orientation_std_neighbours_deg",
+        "°",
+        "Largest of the standard deviations of the three angles over the six nearest particles.",
+        lower=0,
+        source=_li("24 OrienIso, as its published code counts it"),
+    ),
+    number(
+        "detachment",
+        "1",
+        "Share of the outer surface that faces neither carbon-binder nor another particle.",
+        lower=0,
+        upper=1,
+        source=_JIANG,
+    ),
+    number(
+        "conduction_path_mean_um",
+        "µm",
+        "Mean over the body of the shortest path inside it to the carbon-binder.",
+        lower=0,
+        source=_JIANG,
+    ),
+    number(
+        "conduction_path_max_um",
+        "µm",
+        "Longest of the shortest paths inside the body to the carbon-binder.",
+        lower=0,
+        source=_JIANG,
+    ),
+    number(
+        "depth_fraction",
+        "1",
+        "Depth of the centroid: 0 at the current collector, 1 at the separator.",
+        lower=0,
+        upper=1,
+    ),
+)
+
+_CONTACT = (
+    count("label_a", "Label of the first particle, the smaller number.", lower=1),
+    count("label_b", "Label of the second particle, the larger number.", lower=1),
+    number(
+        "contact_area_um2",
+        "µm²",
+        "Area of the contact, by the Crofton formula over 13 directions.",
+        lower=0,
+    ),
+)
+
+PARTICLE_FIELDS = (
+    *_PARTICLE,
+    *_SHAPE_3D,
+    *_GREY_3D,
+    *_SURROUNDINGS_3D,
+    *_CONTACT,
+    *FIELDS_2D,
+)
