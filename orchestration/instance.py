@@ -5,10 +5,14 @@ Out of scope: what runs do.
 
 import os
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.storage.event_log import SqlEventLogStorage
 from filelock import FileLock
 
 from assets.processes import PROCESS_TAG, is_dead
@@ -18,6 +22,7 @@ from graindex.location import Location
 
 # Lance writers beside each other only make each other retry.
 POOLS = {LANCE_POOL: 1, "gpu": 1}
+_SLOT_SECONDS = 5.0
 _UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,  # between its record and its first step
     DagsterRunStatus.STARTING,
@@ -64,7 +69,40 @@ def open_instance(location: Location) -> dg.DagsterInstance:
             if limits.get(pool) != slots:
                 storage.set_concurrency_slots(pool, slots)
         close_dead_runs(instance)
+        assign_free_slots(instance)
     return instance
+
+
+def assign_free_slots(instance: dg.DagsterInstance) -> None:
+    """Give free slots of the pools to steps that wait for one.
+
+    Dagster looks for a free slot, then queues the step, and gives slots to queued steps only where
+    one is freed: a slot freed between the two leaves the step waiting for ever (1.13).
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    for pool in POOLS:
+        if storage.has_unassigned_slots(pool):
+            storage.assign_pending_steps([pool])
+
+
+@contextmanager
+def slots_assigned(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Look after the pools' slots while the block runs."""
+    over = threading.Event()
+
+    def look_after() -> None:
+        while not over.wait(_SLOT_SECONDS):
+            assign_free_slots(instance)
+
+    thread = threading.Thread(target=look_after, name="slots", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:

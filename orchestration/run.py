@@ -15,7 +15,7 @@ from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
 from graindex.store import Store
 from orchestration.definitions import defs
-from orchestration.instance import open_instance
+from orchestration.instance import open_instance, slots_assigned
 from orchestration.jobs import CATALOG, CHECK, PARTITION_TAG, check_job
 
 RUNNABLE = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
@@ -119,7 +119,7 @@ def _run(
     if keys is not None:
         # Dagster refuses a subset and another store in one call.
         resolved = resolved.get_subset(asset_selection=frozenset(keys))
-    with open_instance(store.location) as instance:
+    with open_instance(store.location) as instance, slots_assigned(instance):
         instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
         for dataset in datasets:
             run_id = str(uuid.uuid4())

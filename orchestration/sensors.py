@@ -10,6 +10,7 @@ import dagster as dg
 from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
 from graindex.scan import list_collection
+from orchestration.instance import assign_free_slots
 from orchestration.jobs import catalog_job
 
 
@@ -21,6 +22,7 @@ from orchestration.jobs import catalog_job
 )
 def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
     """Compare each collection's listing and recipe with those of the last look."""
+    assign_free_slots(context.instance)
     opened = store.open()
     before: dict[str, str] = json.loads(context.cursor or "{}")
     after: dict[str, str] = {}

@@ -18,7 +18,13 @@ from assets.processes import PROCESS_TAG, is_dead, process_tag
 from assets.resources import DATASETS, LANCE_POOL
 from graindex.registration import register_collection
 from graindex.store import Store, init_store
-from orchestration.instance import POOLS, close_dead_runs, instance_folder, open_instance
+from orchestration.instance import (
+    POOLS,
+    assign_free_slots,
+    close_dead_runs,
+    instance_folder,
+    open_instance,
+)
 from orchestration.run import run_catalog
 
 DATASET = "noise"
@@ -73,6 +79,19 @@ def test_pools_have_their_limits(instance: dg.DagsterInstance) -> None:
     limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
     assert limits == POOLS
     assert limits[LANCE_POOL] == 1
+
+
+def test_a_step_that_was_queued_as_its_slot_came_free_gets_it(instance: dg.DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    # What another process leaves between looking for a slot and queueing its step.
+    storage.add_pending_step(LANCE_POOL, "run", "step", should_assign=False)
+    assert not storage.claim_concurrency_slot(LANCE_POOL, "run", "step").is_claimed
+    assign_free_slots(instance)
+    assert storage.claim_concurrency_slot(LANCE_POOL, "run", "step").is_claimed
+    storage.add_pending_step(LANCE_POOL, "run", "other", should_assign=False)
+    assign_free_slots(instance)
+    assert not storage.claim_concurrency_slot(LANCE_POOL, "run", "other").is_claimed
+    storage.free_concurrency_slots_for_run("run")
 
 
 def test_settings_that_a_user_changed_stay(store: Store) -> None:
