@@ -22,7 +22,7 @@ demo: $(STAMP) ## make a phantom collection, materialise it, show what can be as
 	$(BIN)/graindex demo --home $(HOME_FOLDER)
 
 test: $(STAMP) check ## check the code and run the tests, the slow ones left out
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
