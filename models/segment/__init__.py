@@ -1,0 +1,1 @@
+"""Classical segmentation of grey images and phase volumes into particles."""
