@@ -34,10 +34,15 @@ check: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,peers]'
 	$(BIN)/python benchmarks/real_collections.py
 	$(BIN)/python benchmarks/vectors.py
 	$(BIN)/python benchmarks/vectors.py --precision bfloat16 --copies 1
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/measure.py
+	$(BIN)/python benchmarks/agreement.py
+	$(BIN)/python benchmarks/grain_statistics.py
+	$(BIN)/python benchmarks/paper_volume.py
 
 ui: $(STAMP) ## open the Dagster UI of the home
 	$(BIN)/graindex ui --home $(HOME_FOLDER)
