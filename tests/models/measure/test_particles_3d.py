@@ -1,0 +1,443 @@
+"""Attributes of particles in volumes: shapes of known answer, invariances, empty and odd input."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import zarr
+
+from models.measure.arrays import InvalidVolumeError
+from models.measure.particles_3d import Measured3D, MeasureOptions, measure_particles_3d
+from models.phantoms.solids import (
+    ball,
+    ball_with_binder,
+    ellipsoid,
+    penny_cracked_ball,
+    random_rotation,
+    slit_ball,
+    touching_pair,
+)
+
+UNIT = (1.0, 1.0, 1.0)
+SPACINGS = [UNIT, (0.2, 0.1, 0.1), (0.1, 0.12, 0.15)]
+WHOLE = MeasureOptions(conduction=False)
+INTEGERS = {"label", "voxels", "neighbours", "grey_not_finite_voxels"}
+NAMES = """
+    x_um y_um z_um yaw_deg pitch_deg roll_deg electron_density_mean electron_density_mean_body
+    electron_density_std homogeneity surface_inner_um2 surface_outer_um2 volume_um3 body_volume_um3
+    crack_volume_um3 damage axis_major_um axis_middle_um axis_minor_um elongation
+    equivalent_diameter_um sphericity sphericity_wadell vs_ratio roughness_inner roughness_outer
+    contact_fraction contact_fraction_ring packing_density packing_clipped_fraction
+    distance_nearest_um elongation_std_neighbours volume_std_neighbours_um3
+    sphericity_std_neighbours orientation_isotropy orientation_std_neighbours_deg detachment
+    conduction_path_mean_um conduction_path_max_um touches_border depth_fraction
+"""
+COLUMNS = INTEGERS | set(NAMES.split())
+
+
+def _shape(extent_um: float, spacing_um: tuple[float, ...]) -> tuple[int, ...]:
+    return tuple(math.ceil(extent_um / step) + 3 for step in spacing_um)
+
+
+@pytest.mark.parametrize("spacing_um", SPACINGS)
+@pytest.mark.parametrize("voxels", [8, 17])
+def test_ball(voxels: float, spacing_um: tuple[float, float, float]) -> None:
+    radius = voxels * max(spacing_um)
+    body, truth = ball(_shape(2 * radius, spacing_um), spacing_um=spacing_um, radius_um=radius)
+    particles = measure_particles_3d(body, spacing_um=spacing_um).particles
+    (row,) = np.array(list(zip(*particles.values(), strict=True)))
+    found = dict(zip(particles, row, strict=True))
+    assert [found[name] for name in ("z_um", "y_um", "x_um")] == pytest.approx(
+        truth.centre_um, abs=0.05 * max(spacing_um)
+    )
+    assert found["volume_um3"] == pytest.approx(truth.volume_um3, rel=0.015)
+    assert found["surface_outer_um2"] == pytest.approx(truth.surface_um2, rel=0.015)
+    assert found["equivalent_diameter_um"] == pytest.approx(2 * radius, rel=0.005)
+    assert found["axis_major_um"] == pytest.approx(2 * radius, rel=0.01)
+    assert found["sphericity"] == pytest.approx(1, rel=0.04)
+    assert found["sphericity_wadell"] == pytest.approx(1, rel=0.015)
+    assert found["vs_ratio"] == pytest.approx((36 * math.pi) ** (-1 / 6), rel=0.01)
+    assert found["damage"] == found["crack_volume_um3"] == found["surface_inner_um2"] == 0
+    assert 0.97 < found["roughness_outer"] < 1.01
+    assert math.isnan(found["roughness_inner"])
+    assert math.isnan(found["yaw_deg"])
+    assert found["contact_fraction"] == 0
+
+
+@pytest.mark.parametrize("spacing_um", SPACINGS)
+def test_ellipsoid(spacing_um: tuple[float, float, float]) -> None:
+    size = max(spacing_um)
+    semi_axes = (9 * size, 13 * size, 20 * size)  # long along x before the rotation
+    for seed in range(2):
+        turn = random_rotation(seed)
+        body, truth = ellipsoid(
+            _shape(42 * size, spacing_um),
+            spacing_um=spacing_um,
+            semi_axes_um=semi_axes,
+            rotation=turn,
+        )
+        found = measure_particles_3d(body, spacing_um=spacing_um).particles
+        axes = [found[f"axis_{name}_um"][0] for name in ("major", "middle", "minor")]
+        assert axes == pytest.approx(truth.axes_um, rel=0.01)
+        assert found["elongation"][0] == pytest.approx(truth.elongation, rel=0.01)
+        assert found["surface_outer_um2"][0] == pytest.approx(truth.surface_um2, rel=0.03)
+        assert found["sphericity"][0] == pytest.approx(truth.sphericity, rel=0.05)
+        yaw, pitch = np.radians([found["yaw_deg"][0], found["pitch_deg"][0]])
+        long = (-math.sin(pitch), math.sin(yaw) * math.cos(pitch), math.cos(yaw) * math.cos(pitch))
+        assert abs(np.dot(long, turn[:, 2])) == pytest.approx(1, abs=1e-3)
+        assert found["damage"][0] < 0.001
+
+
+@pytest.mark.parametrize("spacing_um", SPACINGS)
+def test_cracks(spacing_um: tuple[float, float, float]) -> None:
+    size = max(spacing_um)
+    shape = _shape(44 * size, spacing_um)
+    common = {"spacing_um": spacing_um, "radius_um": 20 * size, "rotation": random_rotation(5)}
+    for body, truth in (
+        penny_cracked_ball(shape, crack_radius_um=14 * size, opening_um=4 * size, **common),
+        slit_ball(shape, opening_um=4 * size, **common),
+    ):
+        found = measure_particles_3d(body, spacing_um=spacing_um).particles
+        assert found["damage"][0] == pytest.approx(truth.damage, abs=0.005)
+        assert found["volume_um3"][0] == pytest.approx(truth.volume_um3, rel=0.01)
+        assert found["body_volume_um3"][0] == pytest.approx(truth.body_volume_um3, rel=0.01)
+        assert found["surface_outer_um2"][0] == pytest.approx(truth.surface_outer_um2, rel=0.015)
+        assert found["surface_inner_um2"][0] == pytest.approx(truth.surface_inner_um2, rel=0.08)
+        surface = truth.surface_outer_um2 + truth.surface_inner_um2
+        assert found["sphericity"][0] == pytest.approx(
+            36 * math.pi * truth.volume_um3**2 / surface**3, rel=0.06
+        )
+        assert found["axis_major_um"][0] == pytest.approx(40 * size, rel=0.01)
+        assert 0.9 < found["roughness_inner"][0] < 1.03
+
+
+def test_rough_surfaces_are_further_from_one() -> None:
+    body, _ = ball((40, 40, 40), spacing_um=UNIT, radius_um=15)
+    z, y, x = np.indices(body.shape)
+    pits = (z + y + x) % 3 == 0
+    inner, _ = ball((40, 40, 40), spacing_um=UNIT, radius_um=13.5)
+    roughness = [
+        measure_particles_3d(
+            labels, spacing_um=UNIT, options=replace(WHOLE, closing_radius_um=0.1)
+        ).particles["roughness_outer"][0]
+        for labels in (body, inner | (body & ~pits))
+    ]
+    assert roughness[1] < 0.9 < roughness[0] <= 1.01
+
+
+@pytest.mark.parametrize("spacing_um", SPACINGS)
+@pytest.mark.parametrize("covered", [0.0, 0.2, 0.5, 1.0])
+def test_detachment(covered: float, spacing_um: tuple[float, float, float]) -> None:
+    size = max(spacing_um)
+    labels, phases, truth = ball_with_binder(
+        _shape(42 * size, spacing_um),
+        spacing_um=spacing_um,
+        radius_um=17 * size,
+        covered=covered,
+        thickness_um=3.5 * size,
+    )
+    found = measure_particles_3d(labels, spacing_um=spacing_um, phases=phases).particles
+    assert found["detachment"][0] == pytest.approx(truth.detachment, abs=0.02)
+    assert math.isnan(found["conduction_path_mean_um"][0]) == (covered == 0)
+    if covered == 1:
+        assert found["conduction_path_mean_um"][0] == pytest.approx(17 * size / 4, rel=0.02)
+        assert found["conduction_path_max_um"][0] == pytest.approx(17 * size, abs=size)
+
+
+@pytest.mark.parametrize("spacing_um", SPACINGS)
+def test_touching_pair(spacing_um: tuple[float, float, float]) -> None:
+    size = max(spacing_um)
+    labels, truth = touching_pair(
+        _shape(66 * size, spacing_um),
+        spacing_um=spacing_um,
+        radii_um=(18 * size, 15 * size),
+        distance_um=26 * size,
+    )
+    measured = measure_particles_3d(labels, spacing_um=spacing_um, phases=labels * 0)
+    found = measured.particles
+    assert found["contact_fraction"] == pytest.approx(truth.contact_fractions, abs=0.02)
+    assert found["detachment"] == pytest.approx(1 - found["contact_fraction"])
+    assert measured.contacts["label_a"].tolist() == [1]
+    assert measured.contacts["label_b"].tolist() == [2]
+    assert measured.contacts["contact_area_um2"] == pytest.approx(
+        [truth.contact_area_um2], rel=0.08
+    )
+    centres = [found[name] for name in ("z_um", "y_um", "x_um")]
+    apart = np.linalg.norm(np.diff(centres, axis=1))
+    assert found["distance_nearest_um"] == pytest.approx([apart, apart])
+    assert found["neighbours"].tolist() == [1, 1]
+
+
+def test_contact_ring() -> None:
+    labels = np.zeros((20, 20, 20), np.int32)
+    labels[8:12, 8:12, 4:8], labels[:, :, 10:] = 5, 9
+    options = MeasureOptions(contact_ring_um=3.0)
+    found = measure_particles_3d(labels, spacing_um=UNIT, options=options).particles
+    z, y, x = (np.maximum(np.maximum(8 - i, i - 11), 0) for i in np.indices(labels.shape))
+    x = np.maximum(np.maximum(4 - np.arange(20), np.arange(20) - 7), 0)
+    ring = (z**2 + y**2 + x**2 <= 9) & (labels != 5)
+    assert found["contact_fraction_ring"][0] == (labels[ring] == 9).mean()
+    assert found["contact_fraction"][0] == 0
+
+
+def test_boundary_voxels_replay_a_count() -> None:
+    labels = np.zeros((14, 14, 14), np.int32)
+    labels[2:12, 2:12, 2:12] = 1
+    labels[5:8, 5:8, 5:8] = 0
+    labels[2:12, 2:12, 12] = 2
+    options = MeasureOptions(surface_estimator="boundary_voxels")
+    found = measure_particles_3d(labels, spacing_um=(0.5,) * 3, options=options).particles
+    assert found["surface_outer_um2"].tolist() == [(1000 - 512) / 4, 100 / 4]
+    assert found["surface_inner_um2"].tolist() == [54 / 4, 0]
+    assert found["contact_fraction"][0] == 100 / (1000 - 512)
+
+
+@pytest.fixture(scope="module")
+def scene() -> dict[str, np.ndarray]:
+    """Seven cracked ellipsoids, coated in part, two of them cut by the border."""
+    shape = (40, 48, 56)
+    labels = np.zeros(shape, np.int32)
+    phases = np.zeros(shape, np.uint8)
+    centres = [(9, 10, 10), (9, 24, 28), (10, 38, 44), (28, 12, 40), (27, 30, 12), (27, 37, 32)]
+    for number, centre in enumerate([*centres, (39, 20, 26)], start=1):
+        turn = random_rotation(number)
+        grid = {"spacing_um": UNIT, "centre_um": centre, "rotation": turn}
+        body, _ = ellipsoid(shape, semi_axes_um=(7, 8, 9.5), **grid)
+        coat, _ = ellipsoid(shape, semi_axes_um=(9, 10, 11.5), **grid)
+        slit, _ = ellipsoid(shape, semi_axes_um=(1.2, 5, 9), **grid)
+        phases[coat & (np.indices(shape)[number % 3] > centre[number % 3])] = 2
+        labels[body & ~slit & (labels == 0)] = number * 3
+    phases[labels > 0] = 1
+    grey = np.random.default_rng(1).normal(1.3, 0.1, shape).astype(np.float32) * (labels > 0)
+    grey[::5, ::4, ::3] = np.nan
+    return {"labels": labels, "phases": phases, "grey": grey}
+
+
+OPTIONS = MeasureOptions(packing_cube_um=30, contact_ring_um=3.0)
+
+
+@pytest.fixture(scope="module")
+def measured(scene: dict[str, np.ndarray]) -> Measured3D:
+    return _measure(scene)
+
+
+def _measure(scene: dict[str, np.ndarray], **more: object) -> Measured3D:
+    arguments = {"spacing_um": UNIT, "options": OPTIONS} | more
+    return measure_particles_3d(
+        scene["labels"], grey=scene["grey"], phases=scene["phases"], **arguments
+    )
+
+
+def _assert_equal(
+    found: Measured3D, expected: Measured3D, ignored: set[str] | None = None, rel: float = 1e-9
+) -> None:
+    for mine, theirs in (
+        (found.particles, expected.particles),
+        (found.contacts, expected.contacts),
+    ):
+        assert mine.keys() == theirs.keys()
+        for name in mine.keys() - (ignored or set()):
+            assert mine[name] == pytest.approx(theirs[name], rel=rel, abs=1e-9, nan_ok=True), name
+
+
+def test_columns_and_types(measured: Measured3D) -> None:
+    particles = measured.particles
+    assert particles.keys() == COLUMNS
+    for name, column in particles.items():
+        kind = np.int64 if name in INTEGERS else np.float64
+        assert column.dtype == (bool if name == "touches_border" else kind), name
+        assert len(column) == 7
+    assert particles["label"].tolist() == [3, 6, 9, 12, 15, 18, 21]
+    assert not any(np.isinf(column).any() for column in particles.values())
+
+
+def test_scene_is_within_bounds(measured: Measured3D) -> None:
+    found = measured.particles
+    assert (found["damage"] > 0.02).all()
+    assert (found["damage"] < 0.2).all()
+    assert found["volume_um3"] == pytest.approx(
+        found["body_volume_um3"] + found["crack_volume_um3"]
+    )
+    for name in ("detachment", "contact_fraction", "contact_fraction_ring", "packing_density"):
+        assert ((found[name] >= 0) & (found[name] <= 1)).all(), name
+    assert (found["conduction_path_max_um"] >= found["conduction_path_mean_um"]).all()
+    assert found["touches_border"].tolist() == [False] * 6 + [True]
+    assert found["neighbours"].tolist() == [6] * 7
+
+
+def test_grey_over_filled_and_body(scene: dict[str, np.ndarray], measured: Measured3D) -> None:
+    found = measured.particles
+    for at, label in enumerate(found["label"]):
+        levels = scene["grey"][scene["labels"] == label].astype(float)
+        finite = levels[np.isfinite(levels)]
+        assert found["electron_density_mean_body"][at] == pytest.approx(finite.mean())
+        assert found["grey_not_finite_voxels"][at] >= levels.size - finite.size > 0
+        assert found["electron_density_mean"][at] < finite.mean()  # cracks are dark
+    assert found["homogeneity"] == pytest.approx(1 / found["electron_density_std"])
+
+
+def test_chunked_volumes_give_the_same_table(
+    scene: dict[str, np.ndarray], measured: Measured3D
+) -> None:
+    chunked = {}
+    for name, array in scene.items():
+        chunked[name] = zarr.create_array(
+            store={}, shape=array.shape, chunks=(16, 20, 13), dtype=array.dtype
+        )
+        chunked[name][:] = array
+    _assert_equal(_measure(chunked), measured)
+
+
+def test_labels_of_other_numbers_and_types(
+    scene: dict[str, np.ndarray], measured: Measured3D
+) -> None:
+    for dtype in (np.uint8, np.uint16, np.int64, np.uint64):
+        labels = scene["labels"].astype(dtype)
+        _assert_equal(_measure(scene | {"labels": labels}), measured)
+    far = np.where(scene["labels"] > 0, 2**40 - scene["labels"].astype(np.int64), 0)
+    renamed = _measure(scene | {"labels": far})
+    assert (renamed.particles["label"] == 2**40 - measured.particles["label"][::-1]).all()
+    for name in COLUMNS - {"label"}:
+        assert renamed.particles[name][::-1] == pytest.approx(
+            measured.particles[name], nan_ok=True
+        ), name
+
+
+def test_moved(scene: dict[str, np.ndarray]) -> None:
+    """Away from the border nothing depends on the place."""
+    roomy = {
+        name: np.pad(np.where(scene["labels"] == 21, 0, array), 12) for name, array in scene.items()
+    }
+    options = replace(OPTIONS, packing_cube_um=12)
+    here = _measure(roomy, options=options)
+    there = {name: np.roll(array, (3, -5, 7), (0, 1, 2)) for name, array in roomy.items()}
+    moved = _measure(there, options=options)
+    _assert_equal(moved, here, ignored={"z_um", "y_um", "x_um", "depth_fraction"})
+    assert moved.particles["y_um"] == pytest.approx(here.particles["y_um"] - 5)
+
+
+def test_axes_swapped(scene: dict[str, np.ndarray], measured: Measured3D) -> None:
+    turned = {name: array.transpose(2, 0, 1) for name, array in scene.items()}
+    angles = {"yaw_deg", "pitch_deg", "roll_deg", "orientation_std_neighbours_deg"}
+    places = {"x_um", "y_um", "z_um", "depth_fraction"}
+    paths = {"conduction_path_mean_um", "conduction_path_max_um"}
+    found = _measure(turned)
+    _assert_equal(found, measured, ignored=angles | places | paths, rel=2e-3)
+    assert found.particles["z_um"] == pytest.approx(measured.particles["x_um"])
+    for name in paths:  # ties in the front are broken in another order
+        assert found.particles[name] == pytest.approx(measured.particles[name], rel=0.01)
+    spacing = (0.2, 0.3, 0.4)
+    options = replace(OPTIONS, closing_radius_um=2.0, packing_cube_um=8, contact_ring_um=0.9)
+    first = _measure(scene, spacing_um=spacing, options=options)
+    second = _measure(turned, spacing_um=(0.4, 0.2, 0.3), options=options)
+    _assert_equal(second, first, ignored=angles | places | paths, rel=2e-3)
+
+
+def test_twice_the_spacing(scene: dict[str, np.ndarray], measured: Measured3D) -> None:
+    options = replace(OPTIONS, packing_cube_um=60, contact_ring_um=6.0)
+    doubled = _measure(scene, spacing_um=(2, 2, 2), options=options)
+    for name, column in measured.particles.items():
+        power = {"um": 1, "um2": 2, "um3": 3}.get(name.rsplit("_", 1)[-1], 0)
+        power = 3 if name == "volume_std_neighbours_um3" else power
+        assert doubled.particles[name] == pytest.approx(column * 2**power, rel=1e-6, nan_ok=True), (
+            name
+        )
+    assert doubled.contacts["contact_area_um2"] == pytest.approx(
+        4 * measured.contacts["contact_area_um2"]
+    )
+
+
+def test_a_killed_run_is_taken_up_again(scene: dict[str, np.ndarray], measured: Measured3D) -> None:
+    kept: list[np.ndarray] = []
+    _measure(scene, keep=kept.append)
+    rows = np.concatenate(kept)
+    assert sorted(rows["label"]) == measured.particles["label"].tolist()
+    again: list[np.ndarray] = []
+    _assert_equal(_measure(scene, known=rows[[5, 1, 2]], keep=again.append), measured)
+    assert sorted(np.concatenate(again)["label"]) == sorted(rows["label"][[0, 3, 4, 6]])
+    _assert_equal(_measure(scene, known=rows, keep=pytest.fail), measured)
+
+
+def test_progress_runs_to_the_end(scene: dict[str, np.ndarray]) -> None:
+    steps: list[tuple[int, int]] = []
+    _measure(scene, progress=lambda done, total: steps.append((done, total)))
+    assert all(first <= second for first, second in pairwise(steps))
+    assert steps[-1][0] == steps[-1][1]
+
+
+def test_without_grey_and_phases(scene: dict[str, np.ndarray]) -> None:
+    found = measure_particles_3d(scene["labels"], spacing_um=UNIT).particles
+    assert found.keys() == COLUMNS
+    for name in COLUMNS:
+        unknown = name.startswith(("electron", "homogen", "detach", "conduction"))
+        if unknown or name == "contact_fraction_ring":
+            assert np.isnan(found[name]).all(), name
+    assert (found["grey_not_finite_voxels"] == 0).all()
+
+
+def test_no_particles() -> None:
+    labels = np.zeros((4, 5, 6), np.uint16)
+    measured = measure_particles_3d(labels, spacing_um=UNIT, grey=labels, phases=labels)
+    assert measured.particles.keys() == COLUMNS
+    for name, column in measured.particles.items():
+        kind = np.int64 if name in INTEGERS else np.float64
+        assert column.shape == (0,)
+        assert column.dtype == (bool if name == "touches_border" else kind), name
+    assert all(len(column) == 0 for column in measured.contacts.values())
+
+
+def test_one_voxel_and_a_full_volume() -> None:
+    labels = np.zeros((3, 3, 3), np.int32)
+    labels[1, 1, 1] = 4
+    found = measure_particles_3d(labels, spacing_um=UNIT, grey=labels * np.nan).particles
+    assert found["volume_um3"].tolist() == [1]
+    assert found["elongation"][0] == pytest.approx(1)
+    assert found["roughness_outer"].tolist() == [0]
+    assert np.isnan(found["electron_density_mean"][0])
+    assert found["grey_not_finite_voxels"].tolist() == [1]
+    full = np.ones((6, 6, 6), bool)
+    found = measure_particles_3d(full, spacing_um=UNIT, phases=full.astype(int)).particles
+    assert found["touches_border"].tolist() == [True]
+    assert found["damage"].tolist() == [0]
+    assert found["packing_density"].tolist() == [1]
+    assert np.isnan(found["detachment"]).all()  # nothing but the outside is seen
+
+
+def test_cut_faces_do_not_count_as_detached() -> None:
+    labels = np.zeros((12, 20, 20), np.int32)
+    labels[:6, 5:15, 5:15] = 1
+    phases = np.where(labels == 0, 2, 1)
+    found = measure_particles_3d(labels, spacing_um=UNIT, phases=phases).particles
+    assert found["touches_border"].tolist() == [True]
+    assert found["detachment"].tolist() == [0]
+
+
+def test_depth() -> None:
+    labels = np.zeros((40, 5, 5), np.int32)
+    labels[2:4, 2, 2], labels[19:21, 2, 2], labels[38, 2, 2] = 1, 2, 3
+    spacing = (0.5, 0.1, 0.1)
+    low = measure_particles_3d(labels, spacing_um=spacing, options=WHOLE).particles
+    assert low["depth_fraction"] == pytest.approx([3 / 40, 1 / 2, 38.5 / 40])
+    options = replace(WHOLE, collector_side="z_high", electrode_extent_um=(1.25, 11.25))
+    high = measure_particles_3d(labels, spacing_um=spacing, options=options).particles
+    assert high["depth_fraction"] == pytest.approx([1, 1 - 8.5 / 10, np.nan], nan_ok=True)
+
+
+def test_refuses() -> None:
+    labels = np.ones((3, 3, 3), np.int32)
+    with pytest.raises(InvalidVolumeError, match="spacing"):
+        measure_particles_3d(labels, spacing_um=(1, 1))
+    with pytest.raises(InvalidVolumeError, match="grey has shape"):
+        measure_particles_3d(labels, spacing_um=UNIT, grey=np.zeros((2, 3, 3)))
+    with pytest.raises(InvalidVolumeError, match="below 0"):
+        measure_particles_3d(-labels, spacing_um=UNIT)
+    for options, message in (
+        (MeasureOptions(closing_radius_um=0), "closing_radius_um"),
+        (MeasureOptions(packing_cube_um=math.nan), "packing_cube_um"),
+        (MeasureOptions(contact_ring_um=-1), "contact_ring_um"),
+        (MeasureOptions(electrode_extent_um=(2, 1)), "electrode"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            measure_particles_3d(labels, spacing_um=UNIT, options=options)
