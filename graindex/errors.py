@@ -26,3 +26,7 @@ class OriginalError(GraindexError, OSError):
 
 class WriteConflictError(GraindexError):
     """Other processes kept writing the same rows for as long as we were willing to retry."""
+
+
+class InputError(GraindexError):
+    """Files, a spacing or options that cannot be measured or segmented together."""

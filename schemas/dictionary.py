@@ -32,10 +32,10 @@ def render() -> str:
 def _table(table: Table) -> str:
     where = " Lies in LanceDB as `vectors.main.micrographs`." if table.in_lance else ""
     more = " Labels of a collection add columns of their own." if table.is_open else ""
+    key = f" Key: {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
     lines = [
         f"\n## {table.name}\n",
-        f"One row per {table.row}. Key: {', '.join(f'`{name}`' for name in table.key)}."
-        f"{where}{more}\n",
+        f"One row per {table.row}.{key}{where}{more}\n",
         "| column | type | unit | null | meaning | bounds | formula, source |",
         "|---|---|---|---|---|---|---|",
         *(_row(table, field) for field in table.fields),

@@ -6,6 +6,7 @@ Out of scope: which table holds which column (`schemas.tables`) and how a column
 
 from schemas.field import Field, Kind, count, number, text
 from schemas.particle_fields import PARTICLE_FIELDS
+from schemas.statistic_fields import STATISTIC_FIELDS
 
 __all__ = ["FIELDS", "HEX_ID", "HEX_SHA256", "Field", "Kind"]
 
@@ -192,6 +193,7 @@ FIELDS: dict[str, Field] = {
         _QUALITY,
         _VECTORS,
         PARTICLE_FIELDS,
+        STATISTIC_FIELDS,
     )
     for field in group
 }

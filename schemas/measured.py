@@ -46,7 +46,7 @@ MEASURED: dict[str, Table] = {
                 "damage",
                 "touches_border",
                 "neighbours",
-            ),  # fmt: skip
+            ),
         ),
         Table(
             "particles_2d",
@@ -61,6 +61,13 @@ MEASURED: dict[str, Table] = {
             ("label_a", "label_b", "contact_area_um2"),
             key=("label_a", "label_b"),
             required=("contact_area_um2",),
+        ),
+        Table(
+            "electrode_statistics",
+            "statistic of a whole volume, of all particles or of a class of them",
+            ("statistic", "bin_lower", "bin_upper", "unit", "value", "std", "count"),
+            key=(),
+            required=("statistic", "unit", "count"),
         ),
     )
 }

@@ -7,11 +7,13 @@ import csv
 import json
 import math
 import sys
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +23,9 @@ from rich.text import Text
 
 from graindex.location import DEFAULT_HOME, HOME_VARIABLE
 from graindex.progress import listening
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Record = Mapping[str, object]
 _UNLIMITED_WIDTH = 10_000
@@ -117,6 +122,38 @@ def json_value(value: object) -> object:
 
 def _csv_value(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def write_table(rows: "pa.Table", output: Path) -> None:
+    """Write rows by the file's suffix; the file appears whole or not at all.
+
+    Raises:
+        InputError: unknown suffix, or the file cannot be written.
+    """
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    from graindex.errors import InputError
+
+    suffix = output.suffix.lower()
+    if suffix not in {".parquet", ".csv", ".json"}:
+        message = f"{output}: write to a .parquet, .csv or .json file"
+        raise InputError(message)
+    aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    try:
+        if suffix == ".parquet":
+            pq.write_table(rows, aside)
+        elif suffix == ".csv":
+            pa_csv.write_csv(rows, aside)
+        else:
+            plain = [json_value(row) for row in rows.to_pylist()]
+            aside.write_text(json.dumps(plain, ensure_ascii=False, indent=1), encoding="utf-8")
+        aside.replace(output)
+    except OSError as error:
+        message = f"{output} cannot be written: {error.strerror or error}"
+        raise InputError(message) from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @contextmanager

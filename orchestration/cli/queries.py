@@ -4,14 +4,11 @@ Out of scope: everything that writes.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from orchestration.cli.output import Format, FormatOption, HomeOption, emit, notes
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from orchestration.cli.output import Format, FormatOption, HomeOption, emit, notes, write_table
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +37,7 @@ def sql(
     if output is None:
         emit(rows.to_pylist(), how, rows.column_names)
     else:
-        _write(rows, output)
+        write_table(rows, output)
         notes.print(f"{rows.num_rows} rows written to {output}")
 
 
@@ -59,34 +56,3 @@ def similar(
 
     rows = open_store(home).similar(image, k, where)
     emit(rows.to_pylist(), how, rows.column_names)
-
-
-def _write(rows: "pa.Table", output: Path) -> None:
-    """Write rows by the file's suffix.
-
-    Raises:
-        QueryError: unknown suffix, or the file cannot be written.
-    """
-    import json
-
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
-
-    from graindex.errors import QueryError
-    from orchestration.cli.output import json_value
-
-    suffix = output.suffix.lower()
-    try:
-        if suffix == ".parquet":
-            pq.write_table(rows, output)
-        elif suffix == ".csv":
-            pa_csv.write_csv(rows, output)
-        elif suffix == ".json":
-            plain = [json_value(row) for row in rows.to_pylist()]
-            output.write_text(json.dumps(plain, ensure_ascii=False, indent=1), encoding="utf-8")
-        else:
-            message = f"{output}: write to a .parquet, .csv or .json file"
-            raise QueryError(message)
-    except OSError as error:
-        message = f"{output} cannot be written: {error.strerror or error}"
-        raise QueryError(message) from error

@@ -1,0 +1,16 @@
+"""Columns of statistics over a whole electrode, each with its unit beside it.
+
+Out of scope: how they are computed (`models.measure.electrode_statistics`).
+"""
+
+from schemas.field import Field, Kind, count, text
+
+STATISTIC_FIELDS = (
+    text("statistic", "Name of a statistic of a whole electrode."),
+    Field("bin_lower", Kind.NUMBER, "Lower limit of the class that the value is of; null of all."),
+    Field("bin_upper", Kind.NUMBER, "Upper limit of the class that the value is of; null of all."),
+    text("unit", "Unit of the value and of its standard deviation."),
+    Field("value", Kind.NUMBER, "Value, in `unit`; null where nothing is known."),
+    Field("std", Kind.NUMBER, "Standard deviation of the population behind a mean.", lower=0),
+    count("count", "Particles or voxels that the value rests on."),
+)
