@@ -21,7 +21,7 @@ from graindex.originals import content_hash, read_bytes
 from graindex.progress import report
 from graindex.readers.frame import Limits, UnreadableImageError
 from graindex.readers.images import read_frames
-from graindex.readers.volumes import UnreadableVolumeError, open_volume
+from graindex.readers.volumes import UnreadableVolumeError, VolumeSource, open_volume
 
 IN_MEMORY_BYTES = 1 << 30
 """A larger volume is unpacked into a scratch file and mapped: pages of it come and go as needed."""
@@ -81,9 +81,8 @@ def loaded(uri: str, raw: Raw | None = None, *, labels: bool = False) -> Iterato
     if raw is None and _is_image(uri, labels=labels):
         yield _image(uri, labels=labels)
         return
-    options = {} if raw is None else {"shape": raw.shape, "dtype": raw.dtype, "offset": raw.offset}
     with (
-        open_volume(uri, **options) as source,  # type: ignore[arg-type]
+        _open(uri, raw) as source,
         tempfile.TemporaryDirectory(prefix="graindex-") as scratch,
     ):
         large = np.prod(source.shape) * source.dtype.itemsize > IN_MEMORY_BYTES
@@ -101,6 +100,12 @@ def loaded(uri: str, raw: Raw | None = None, *, labels: bool = False) -> Iterato
             report(f"read {source.name}", z, source.shape[0])
         whole = array[0] if source.shape[0] == 1 else array
         yield Loaded(whole, source.voxel_size_um, source.content_sha256())
+
+
+def _open(uri: str, raw: Raw | None) -> VolumeSource:
+    if raw is None:
+        return open_volume(uri)
+    return open_volume(uri, shape=raw.shape, dtype=raw.dtype, offset=raw.offset)
 
 
 def _is_image(uri: str, *, labels: bool) -> bool:
