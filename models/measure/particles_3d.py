@@ -32,7 +32,7 @@ BATCH = 200
 """Particles after which finished rows are handed over to be kept."""
 
 _CLOSING_VOXELS = 10  # the published radius
-_LARGE_VOXELS = 1 << 26  # boxes above are taken one at a time: up to 20 bytes a voxel each
+_LARGE_VOXELS = 1 << 26  # boxes above are taken one at a time: some 25 bytes a voxel
 _STEPS = (200, 950, 1000)  # of progress: sweep, close-ups, packing
 
 
@@ -110,7 +110,8 @@ def measure_particles_3d(
     Raises:
         InvalidVolumeError: if labels are not a volume of integers ≥ 0, shapes differ, or the
             spacing is not three finite values above zero.
-        ValueError: if a length among the options is not finite and above zero.
+        ValueError: if a length among the options is not finite and above zero, or `known` are rows
+            of another version.
     """
     options = options or MeasureOptions()
     spacing = parse_spacing(spacing_um)
@@ -118,7 +119,7 @@ def measure_particles_3d(
     swept = sweep_volume(labels, grey=grey, phases=phases, progress=_share(progress, 0, _STEPS[0]))
     boxes = ParticleBoxes(labels, grey=grey, phases=phases, phase_binder=options.phase_binder)
     order = _reading_order(swept, getattr(labels, "chunks", None))
-    found = [np.zeros(0, dtype=CLOSE_UP) if known is None else known]
+    found = [_usable(known, swept.labels)]
     for batch in close_ups(
         swept, order[~np.isin(swept.labels[order], found[0]["label"])], boxes, look
     ):
@@ -207,6 +208,14 @@ def _reading_order(swept: Sweep, chunks: Sequence[int] | None) -> npt.NDArray[np
     """Particles by the chunk that their box begins in, so that chunks are read few times."""
     chunk = swept.lower // np.array(chunks or (64, 64, 64))
     return np.lexsort(chunk.T[::-1])
+
+
+def _usable(known: Rows | None, labels: npt.NDArray[np.int64]) -> Rows:
+    if known is None:
+        return np.zeros(0, dtype=CLOSE_UP)
+    if known.dtype != CLOSE_UP:
+        raise ValueError("known rows have other columns than CLOSE_UP: measure without them")
+    return known[np.isin(known["label"], labels)]
 
 
 def _in_order(rows: Rows, labels: npt.NDArray[np.int64]) -> Rows:
