@@ -12,7 +12,8 @@ import pyarrow as pa
 from graindex.outcome import Outcome
 from schemas.arrow import describe
 from schemas.fields import Field
-from schemas.tables import TABLES, Table
+from schemas.table import Table
+from schemas.tables import TABLES
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 

@@ -16,7 +16,7 @@ from graindex.outcome import Outcome
 from graindex.parallel import in_threads
 from graindex.progress import report
 from graindex.readers.frame import UnreadableImageError
-from graindex.recipes import Recipe
+from graindex.recipes import Recipe, settings_json
 from graindex.records import (
     CATALOGUE_TABLES,
     Record,
@@ -33,7 +33,7 @@ from schemas.tables import TABLES
 if TYPE_CHECKING:
     from graindex.store import Store
 
-DATASETS_CODE_VERSION = "1"
+DATASETS_CODE_VERSION = "2"
 SAMPLES_CODE_VERSION = "1"
 _DUPLICATE = "same bytes as"
 _SAVE_EVERY = 25  # files between checkpoints: about half a minute of reading databars
@@ -46,14 +46,25 @@ def refresh_dataset(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
         CollectionError: its location is gone.
     """
     listing = list_collection(recipe.location_uri)
-    declared = recipe.model_dump(exclude={"modality"})
     record = {
-        **declared,
+        **_declared(recipe),
         "file_count": len(listing.images),
         "input_hash": dataset_input_hash(recipe, listing),
         "code_version": DATASETS_CODE_VERSION,
     }
     return _commit_whole(store, recipe, "datasets", [record], author)
+
+
+def _declared(recipe: Recipe) -> Record:
+    """Columns of `datasets` that the user declared."""
+    nested = {"modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement"}
+    voxel = zip("zyx", recipe.declared_voxel_size_um or (None,) * 3, strict=True)
+    return {
+        **recipe.model_dump(exclude=nested),
+        **{f"declared_voxel_size_{axis}_um": size for axis, size in voxel},
+        "segmentation_settings": settings_json(recipe.segmentation),
+        "measurement_settings": settings_json(recipe.measurement),
+    }
 
 
 def dataset_input_hash(recipe: Recipe, listing: Listing) -> str:

@@ -17,7 +17,8 @@ from graindex.location import Location
 from schemas import ddl
 from schemas.ddl import literal, quote
 from schemas.fields import Kind
-from schemas.tables import TABLES, Table
+from schemas.table import Table
+from schemas.tables import TABLES
 
 AsOf = int | datetime
 LAKE_TABLES = tuple(table for table in TABLES.values() if not table.in_lance)

@@ -3,20 +3,73 @@
 Out of scope: looking at the files of a collection (`graindex.scan`).
 """
 
+import dataclasses
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from graindex.errors import CollectionError
 from graindex.location import Location
 from graindex.settings import first_problem
+from models.measure.particles_3d import MeasureOptions
+from models.segment.watershed import WatershedOptions
 from schemas.fields import FIELDS
 
 FOLDER = "datasets"
+
+Kind = Literal["micrographs", "volumes"]
+Content = Literal["grey", "phases", "labels"]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _options_of(options: type[Any]) -> BeforeValidator:
+    """Refuse names that a dataclass of options does not have; Pydantic passes over them."""
+    known = {field.name for field in dataclasses.fields(options)}
+
+    def check(given: object) -> object:
+        unknown = sorted(set(given) - known) if isinstance(given, Mapping) else []
+        if unknown:
+            message = f"{unknown[0]!r} is unknown; there are {', '.join(sorted(known))}"
+            raise ValueError(message)
+        return given
+
+    return BeforeValidator(check)
+
+
+class VolumeSettings(BaseModel):
+    """How the files of a collection of volumes are read.
+
+    Attributes:
+        content: what a file holds whose name does not end in ``grey``, ``phases`` or ``labels``.
+        shape: (Z, Y, X) of files without a header.
+        dtype: NumPy name of their type.
+        offset: bytes before their first voxel.
+        dataset_path: dataset of HDF5 files, or array of Zarr, where there are several.
+        pore_phase: value of the pores in phase volumes; None where there is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    content: Content = "grey"
+    shape: tuple[int, int, int] | None = None
+    dtype: str = "uint16"
+    offset: int = Field(default=0, ge=0)
+    dataset_path: str | None = None
+    pore_phase: int | None = 0
 
 
 class Recipe(BaseModel):
@@ -26,7 +79,7 @@ class Recipe(BaseModel):
 
     dataset: str
     location_uri: str
-    kind: Literal["micrographs"] = "micrographs"
+    kind: Kind = "micrographs"
     label_pattern: str | None = None
     samples_uri: str | None = None
     declared_pixel_size_um: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -34,8 +87,20 @@ class Recipe(BaseModel):
     source: str | None = None
     licence: str | None = None
     citation: str | None = None
-    modality: Literal["SEM", "TEM", "optical"] = "SEM"
+    modality: Literal["SEM", "TEM", "optical", "X-ray"] = "SEM"
+    declared_voxel_size_um: tuple[Length, Length, Length] | None = None
+    volumes: VolumeSettings = VolumeSettings()
+    segmentation: Annotated[WatershedOptions, _options_of(WatershedOptions)] = WatershedOptions()
+    measurement: Annotated[MeasureOptions, _options_of(MeasureOptions)] = MeasureOptions()
     registered_at: datetime
+
+    @model_validator(mode="after")
+    def _phase_volumes_name_their_particles(self) -> "Recipe":
+        phases = self.kind == "volumes" and self.volumes.content == "phases"
+        if phases and self.segmentation.phase_values is None:
+            message = "phase volumes need the value that is particle (--phase)"
+            raise ValueError(message)
+        return self
 
     @field_validator("dataset")
     @classmethod
@@ -67,8 +132,24 @@ def save_recipe(location: Location, recipe: Recipe) -> None:
     """Write a recipe, replacing an older one of the same name."""
     fs, path = fsspec.core.url_to_fs(_address(location, recipe.dataset))
     fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(_written(recipe), sort_keys=False, allow_unicode=True)
     fs.pipe_file(path, text.encode())
+
+
+def _written(recipe: Recipe) -> dict[str, Any]:
+    """What the file says: of nested settings only what differs from the defaults."""
+    whole = recipe.model_dump()
+    nested = ("volumes", "segmentation", "measurement")
+    kept = {name: value for name, value in whole.items() if name not in nested}
+    for name in nested:
+        default = Recipe.model_fields[name].get_default()
+        usual = (
+            default.model_dump() if isinstance(default, BaseModel) else dataclasses.asdict(default)
+        )
+        differing = {key: value for key, value in whole[name].items() if value != usual[key]}
+        if differing:
+            kept[name] = differing
+    return kept
 
 
 def recipe_names(location: Location) -> list[str]:
@@ -115,6 +196,11 @@ def make_recipe(**fields: object) -> Recipe:
         return Recipe.model_validate({"registered_at": datetime.now(UTC), **fields})
     except ValidationError as error:
         raise CollectionError(first_problem(error)) from error
+
+
+def settings_json(options: WatershedOptions | MeasureOptions) -> str:
+    """Options as JSON that is the same for equal options."""
+    return json.dumps(dataclasses.asdict(options), sort_keys=True)
 
 
 def _address(location: Location, dataset: str) -> str:

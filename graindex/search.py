@@ -19,7 +19,7 @@ from graindex.vectors import lance_table
 from models.calibrate.databar import find_content_box
 from models.measure.grey import to_uint8
 from schemas.ddl import quote
-from schemas.fields import HEX_ID
+from schemas.field import HEX_ID
 
 if TYPE_CHECKING:
     from graindex.store import Store

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from schemas.expectations import Expectation, suite
-from schemas.tables import Table
+from schemas.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd

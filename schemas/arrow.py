@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.fields import FIELDS, Field, Kind
-from schemas.tables import Table
+from schemas.table import Table
 
 _TYPES: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),

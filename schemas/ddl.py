@@ -5,7 +5,7 @@ Out of scope: executing it, which is `graindex.lake`.
 
 from schemas.arrow import describe
 from schemas.fields import Kind
-from schemas.tables import Table
+from schemas.table import Table
 
 SQL_TYPES: dict[Kind, str] = {
     Kind.TEXT: "VARCHAR",

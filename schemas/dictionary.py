@@ -7,7 +7,8 @@ from pathlib import Path
 
 from schemas.fields import Field
 from schemas.measured import MEASURED
-from schemas.tables import TABLES, Table
+from schemas.table import Table
+from schemas.tables import TABLES
 
 TARGET = Path("docs/data-dictionary.md")
 

@@ -6,7 +6,7 @@ Out of scope: running them; Great Expectations does, through `graindex.validatio
 from dataclasses import dataclass, field
 
 from schemas.fields import Field, Kind
-from schemas.tables import Table
+from schemas.table import Table
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ Out of scope: the columns themselves (`schemas.fields`, `schemas.particle_fields
 from dataclasses import dataclass
 from enum import StrEnum
 
+HEX_ID = r"^[0-9a-f]{16}$"
+HEX_SHA256 = r"^[0-9a-f]{64}$"
+
 
 class Kind(StrEnum):
     """What a column holds; each renders to one Arrow, one SQL and one Dagster type."""

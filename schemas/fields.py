@@ -4,14 +4,12 @@ Out of scope: which table holds which column (`schemas.tables`) and how a column
 (`schemas.arrow`, `schemas.ddl`, `schemas.expectations`, `schemas.dictionary`).
 """
 
-from schemas.field import Field, Kind, count, number, text
+from schemas.field import HEX_ID, HEX_SHA256, Field, Kind, count, number, text
 from schemas.particle_fields import PARTICLE_FIELDS
 from schemas.statistic_fields import STATISTIC_FIELDS
+from schemas.volume_fields import VOLUME_FIELDS
 
-__all__ = ["FIELDS", "HEX_ID", "HEX_SHA256", "Field", "Kind"]
-
-HEX_ID = r"^[0-9a-f]{16}$"
-HEX_SHA256 = r"^[0-9a-f]{64}$"
+__all__ = ["FIELDS", "Field", "Kind"]
 
 
 _IDENTITY = (
@@ -36,7 +34,7 @@ _IDENTITY = (
 
 _COLLECTION = (
     text("location_uri", "Folder or bucket prefix that the collection was registered from."),
-    text("kind", "What the collection holds.", values=("micrographs",)),
+    text("kind", "What the collection holds.", values=("micrographs", "volumes")),
     text("label_pattern", "Regular expression whose named groups label each relative path."),
     text("samples_uri", "Table of specimens or images joined at registration."),
     number(
@@ -50,7 +48,7 @@ _COLLECTION = (
     text("source", "Where the collection comes from: publication, repository or laboratory."),
     text("licence", "Terms under which the collection may be used."),
     text("citation", "How to cite the collection."),
-    count("file_count", "Files under the location that are named like images."),
+    count("file_count", "Images under the location by their names, or volumes."),
     Field("registered_at", Kind.INSTANT, "When the collection was registered."),
     text("sample", "Name of the specimen as the laboratory writes it."),
     text("material", "Material of the specimen."),
@@ -64,7 +62,7 @@ _FILE = (
     Field("file_modified_at", Kind.INSTANT, "When the original was last modified."),
     text("sidecar_uri", "Text file that the instrument wrote beside the image."),
     text("file_format", "Format by the file's own first bytes, such as jpeg or tiff."),
-    text("modality", "Imaging modality.", values=("SEM", "TEM", "optical")),
+    text("modality", "Imaging modality.", values=("SEM", "TEM", "optical", "X-ray")),
     text("colour_mode", "How grey values are stored, such as grey, palette or rgb_grey."),
     count("width_px", "Width of the frame, databar included.", "px", lower=1),
     count("height_px", "Height of the frame, databar included.", "px", lower=1),
@@ -75,7 +73,7 @@ _FILE = (
     count("content_y0_px", "First row of the content box.", "px"),
     count("content_x1_px", "Column after the last of the content box.", "px", lower=1),
     count("content_y1_px", "Row after the last of the content box.", "px", lower=1),
-    text("thumbnail", "Content address of a JPEG preview of the content box.", pattern=HEX_SHA256),
+    text("thumbnail", "Content address of a JPEG preview.", pattern=HEX_SHA256),
 )
 
 _ACQUISITION = (
@@ -194,6 +192,7 @@ FIELDS: dict[str, Field] = {
         _VECTORS,
         PARTICLE_FIELDS,
         STATISTIC_FIELDS,
+        VOLUME_FIELDS,
     )
     for field in group
 }

@@ -6,7 +6,7 @@ Out of scope: columns of images alone (`schemas.particle_fields_2d`), and how an
 (`models.measure`).
 """
 
-from schemas.field import Field, Kind, count, number
+from schemas.field import HEX_ID, Field, Kind, count, number, text
 from schemas.particle_fields_2d import FIELDS_2D
 
 _LI = "Li et al., Science 376, 517 (2022), Table S1"
@@ -18,6 +18,12 @@ def _li(ordinal: str) -> str:
 
 
 _PARTICLE = (
+    text(
+        "particle_id",
+        "Key of the particle within the store; the same as long as its labels are.",
+        pattern=HEX_ID,
+        formula="first 16 hex digits of SHA-256(image or volume, labels, label)",
+    ),
     count("label", "Value of the particle in its label image or volume.", lower=1),
     Field("touches_border", Kind.BOOLEAN, "Whether the edge of the image or volume cuts it."),
     count("neighbours", "Neighbouring particles that the neighbour columns rest on, at most six."),
@@ -299,6 +305,8 @@ _SURROUNDINGS_3D = (
 _CONTACT = (
     count("label_a", "Label of the first particle, the smaller number.", lower=1),
     count("label_b", "Label of the second particle, the larger number.", lower=1),
+    text("particle_a_id", "Key of the first particle.", pattern=HEX_ID),
+    text("particle_b_id", "Key of the second particle.", pattern=HEX_ID),
     number(
         "contact_area_um2",
         "µm²",

@@ -6,6 +6,13 @@ Out of scope: how they are computed (`models.measure.electrode_statistics`).
 from schemas.field import Field, Kind, count, text
 
 STATISTIC_FIELDS = (
+    text(
+        "entity",
+        "What a statistic is of.",
+        values=("volume", "specimen", "collection"),
+    ),
+    text("entity_id", "Its `volume_id`, `sample_id` or name."),
+    count("bin", "Number of the class that the value is of; 0 of all."),
     text("statistic", "Name of a statistic of a whole electrode."),
     Field("bin_lower", Kind.NUMBER, "Lower limit of the class that the value is of; null of all."),
     Field("bin_upper", Kind.NUMBER, "Upper limit of the class that the value is of; null of all."),

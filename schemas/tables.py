@@ -1,49 +1,11 @@
-"""Tables as lists of column names: what one row is, its key, and where its columns come from.
+"""Tables of collections and images, and the list of all tables of a store.
 
 Out of scope: what a column means, which is `schemas.fields`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-
-from schemas.fields import FIELDS, Field
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Attributes:
-        name: table name.
-        row: what one row stands for.
-        columns: column names, in order; each is in `schemas.fields.FIELDS`.
-        key: columns that together are unique and never null.
-        required: further columns that are never null.
-        lineage: for derived columns, the `table.column` each is computed from.
-        is_open: whether a collection may add columns of its own (labels of specimens).
-        in_lance: whether the table lies in LanceDB rather than in the lake.
-    """
-
-    name: str
-    row: str
-    columns: tuple[str, ...]
-    key: tuple[str, ...]
-    required: tuple[str, ...] = ()
-    lineage: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    is_open: bool = False
-    in_lance: bool = False
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """The columns' definitions, in order."""
-        return tuple(FIELDS[name] for name in self.columns)
-
-    @property
-    def never_null(self) -> frozenset[str]:
-        """Names of the columns that hold a value in every row."""
-        return frozenset((*self.key, *self.required))
-
+from schemas.particle_tables import PARTICLE_TABLES
+from schemas.table import Table
+from schemas.volume_tables import VOLUME_TABLES
 
 _CONTENT = tuple(
     f"micrographs.{name}"
@@ -82,6 +44,11 @@ _ALL = (
             "label_pattern",
             "samples_uri",
             "declared_pixel_size_um",
+            "declared_voxel_size_z_um",
+            "declared_voxel_size_y_um",
+            "declared_voxel_size_x_um",
+            "segmentation_settings",
+            "measurement_settings",
             "description",
             "source",
             "licence",
@@ -252,7 +219,21 @@ _ALL = (
     ),
 )
 
-TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+TABLES: dict[str, Table] = {
+    table.name: table for table in (*_ALL, *VOLUME_TABLES, *PARTICLE_TABLES)
+}
 
-# Tables that are assets of their own; the others are written along with `micrographs`.
-LAKE_ASSETS = ("datasets", "samples", "micrographs", "image_quality")
+# Tables that are assets of their own; the others are written along with one of these.
+LAKE_ASSETS = (
+    "datasets",
+    "samples",
+    "micrographs",
+    "image_quality",
+    "volumes",
+    "particle_masks_2d",
+    "particle_labels_3d",
+    "particles_2d",
+    "particles_3d",
+    "contacts",
+    "electrode_statistics",
+)
