@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # these take seconds to import; a plain SQL query needs none 
     from graindex.readers.frame import Limits
     from graindex.recipes import Recipe
     from graindex.vectors import VectorStore
+    from graindex.volume_store import VolumeStore
     from models.encode.encoder import Encoder
 
 
@@ -59,6 +60,13 @@ class Store:
         from graindex.vectors import VectorStore  # noqa: PLC0415
 
         return VectorStore(self.location)
+
+    @cached_property
+    def volume_store(self) -> "VolumeStore":
+        """Voxels: grey values, phases and labels as OME-Zarr."""
+        from graindex.volume_store import VolumeStore  # noqa: PLC0415
+
+        return VolumeStore(self.location)
 
     @cached_property
     def encoder(self) -> "Encoder":
