@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from orchestration.cli.demo import DATASET
+from orchestration.cli.demo_collections import SEM
 from tests.browser.dagster_ui import (
     EXPANDED,
     find_chromium,
@@ -86,7 +86,7 @@ def main() -> None:
         sys.exit("error: no Chromium is installed")
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / DATASET
+        home = Path(scratch) / SEM
         make_home(home, IMAGES)
         with (
             open_browser(executable) as browser,

@@ -24,6 +24,7 @@ from models.measure.particle_faces import (
     count_crossings,
     smoothed,
 )
+from models.measure.surface_area import missed_crossings
 
 CLOSE_UP = np.dtype(
     [
@@ -35,7 +36,9 @@ CLOSE_UP = np.dtype(
         ("crack_grey_sum", np.float64),
         ("crack_grey_square_sum", np.float64),
         ("crossings", np.int64, (KINDS, 13)),  # see `count_crossings`
+        ("missed_crossings", np.float64, (2, 13)),  # of the outer and the inner surface
         ("smoothed_crossings", np.int64, (KINDS, 13)),
+        ("smoothed_missed_crossings", np.float64, (2, 13)),
         ("boundary_voxels", np.int64, len(Boundary)),  # see `count_boundary_voxels`
         ("smoothed_boundary_voxels", np.int64, len(Boundary)),
         ("path_voxels", np.int64),  # of the body, from which a path leads to binder
@@ -97,10 +100,12 @@ def close_up(
     crack = filled & ~body
     box[inner][crack] = Kind.CRACK
     _add_cracks(row, crack, lower, upper, boxes)
-    row["crossings"] = count_crossings(box)
+    row["crossings"], short_runs = count_crossings(box)
+    row["missed_crossings"] = missed_crossings(short_runs)
     row["boundary_voxels"] = count_boundary_voxels(box)
     smooth = smoothed(box)
-    row["smoothed_crossings"] = count_crossings(smooth)
+    row["smoothed_crossings"], short_runs = count_crossings(smooth)
+    row["smoothed_missed_crossings"] = missed_crossings(short_runs)
     row["smoothed_boundary_voxels"] = count_boundary_voxels(smooth)
     if options.contact_ring_um is not None:
         _count_ring(row, box, options.contact_ring_um, options)

@@ -76,16 +76,24 @@ def surfaces(rows: Rows, *, spacing_um: Sequence[float], estimator: SurfaceEstim
     if estimator == "boundary_voxels":
         return _boundary_surfaces(rows, math.prod(spacing_um) ** (2 / 3))
     crossings, smoothed = rows["crossings"], rows["smoothed_crossings"]
+    missed, missed_smoothed = rows["missed_crossings"], rows["smoothed_missed_crossings"]
     weights = area_weights(spacing_um)
     facing = {kind: crossings[:, kind] @ weights for kind in Kind}
     seen = _or_nan(facing[Kind.OPEN] + facing[Kind.OTHER] + facing[Kind.BINDER])
+    outer, inner, smoothed_outer, smoothed_inner = (
+        surface_areas(counts, spacing_um=spacing_um)
+        for counts in (
+            crossings.sum(axis=1) - crossings[:, Kind.CRACK] + missed[:, 0],
+            crossings[:, Kind.CRACK] + missed[:, 1],
+            smoothed[:, Kind.OPEN] + missed_smoothed[:, 0],
+            smoothed[:, Kind.CRACK] + missed_smoothed[:, 1],
+        )
+    )
     return Surfaces(
-        outer=surface_areas(
-            crossings.sum(axis=1) - crossings[:, Kind.CRACK], spacing_um=spacing_um
-        ),
-        inner=surface_areas(crossings[:, Kind.CRACK], spacing_um=spacing_um),
-        smoothed_outer=surface_areas(smoothed[:, Kind.OPEN], spacing_um=spacing_um),
-        smoothed_inner=surface_areas(smoothed[:, Kind.CRACK], spacing_um=spacing_um),
+        outer=outer,
+        inner=inner,
+        smoothed_outer=smoothed_outer,
+        smoothed_inner=smoothed_inner,
         contact=facing[Kind.OTHER] / seen,
         detached=facing[Kind.OPEN] / seen,
     )

@@ -37,6 +37,7 @@ _BODY, _CRACK = np.uint8(Kind.BODY), np.uint8(Kind.CRACK)
 _STEPS = np.array(DIRECTIONS)
 _FACES = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 _MAJORITY = 14  # of 27
+_SHORT = 3  # voxels: longest run counted by its length
 
 
 class Boundary(IntEnum):
@@ -54,8 +55,8 @@ class Boundary(IntEnum):
     """Seen, without a face towards another particle or binder."""
 
 
-def count_crossings(box: Box) -> npt.NDArray[np.int64]:
-    """Count voxel pairs between a particle and each kind around it.
+def count_crossings(box: Box) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Count voxel pairs between a particle and each kind around it, and runs of few voxels.
 
     Args:
         box: (Z, Y, X) of `Kind`, with neither body nor cracks in the outermost layer.
@@ -63,8 +64,13 @@ def count_crossings(box: Box) -> npt.NDArray[np.int64]:
     Returns:
         (6, 13) pairs along each of the `DIRECTIONS`, by the kind at the far end: from body or
         crack to what is neither, and in row `Kind.CRACK` from body to crack.
+
+        (2, 13, 3) how many of them are at an end of a run of 1, 2 or 3 voxels: pairs from body or
+        crack to what is neither, by the run of body and crack; and from body to crack, by the run
+        of crack.
     """
-    return np.asarray(_count_crossings(box, _STEPS, KINDS))
+    counts, runs = _count_crossings(box, _STEPS, KINDS)
+    return counts, runs
 
 
 def count_boundary_voxels(box: Box) -> npt.NDArray[np.int64]:
@@ -95,21 +101,50 @@ def smoothed(box: Box) -> Box:
 def _count_crossings(box: Any, steps: Any, kinds: int) -> Any:
     depth, height, width = box.shape
     counts = np.zeros((kinds, len(steps)), dtype=np.int64)
+    runs = np.zeros((2, len(steps), _SHORT + 1), dtype=np.int64)
     for z in range(1, depth - 1):
         for y in range(1, height - 1):
             for x in range(1, width - 1):
                 here = box[z, y, x]
                 if here not in (_BODY, _CRACK):
                     continue
+                found = False
                 for d in range(len(steps)):
                     dz, dy, dx = steps[d]
                     ahead = box[z + dz, y + dy, x + dx]
                     behind = box[z - dz, y - dy, x - dx]
                     if ahead not in (here, _BODY):
                         counts[ahead, d] += 1
+                        found = True
                     if behind not in (here, _BODY):
                         counts[behind, d] += 1
-    return counts
+                        found = True
+                if found:
+                    _add_runs(box, z, y, x, steps, runs)
+    return counts, runs[:, :, :_SHORT]
+
+
+@jit
+def _add_runs(box: Any, z: int, y: int, x: int, steps: Any, runs: Any) -> None:
+    """Count the run at each pair of a voxel of body or crack by its length."""
+    here = box[z, y, x]
+    for d in range(len(steps)):
+        for sign in (-1, 1):
+            dz, dy, dx = sign * steps[d, 0], sign * steps[d, 1], sign * steps[d, 2]
+            there = box[z + dz, y + dy, x + dx]
+            if there in (here, _BODY):
+                continue
+            crack = there == _CRACK
+            # the run is ahead in a crack and behind in the particle: from its second voxel on
+            at, side = (2, 1) if crack else (-1, -1)
+            length = 0
+            while length < _SHORT:
+                kind = box[z + at * dz, y + at * dy, x + at * dx]
+                if kind != _CRACK and (crack or kind != _BODY):
+                    break
+                length += 1
+                at += side
+            runs[int(crack), d, length] += 1
 
 
 @jit

@@ -24,6 +24,7 @@ __all__ = ["Sweep", "merge", "sweep", "sweep_volume"]
 
 BLOCK_VOXELS = 1 << 25
 _SLAB_PLANES = 16
+_HALO = 2  # voxels: how far pairs reach
 _WORTH_THREADS_VOXELS = 1 << 19
 
 
@@ -42,7 +43,8 @@ def sweep(
         grey: (Z, Y, X) grey levels; not finite ones are counted and left out.
         phases: (Z, Y, X) integers ≥ 0; tells apart what surrounds the particles.
         core: the voxels that are this block's own, all by default. Where the core stops short of
-            the array the volume goes on, and the array holds at least one voxel more of it.
+            the array the volume goes on, and the array holds at least two voxels more of it, or
+            all that there are.
         origin: (z, y, x) of the array's first voxel in the volume.
 
     Returns:
@@ -131,7 +133,7 @@ def _sweep_region(
     phases: Sliceable | None,
 ) -> Sweep:
     region = tuple(
-        slice(max(axis.start - 1, 0), min(axis.stop + 1, n))
+        slice(max(axis.start - _HALO, 0), min(axis.stop + _HALO, n))
         for axis, n in zip(core, labels.shape, strict=True)
     )
     inner = tuple(

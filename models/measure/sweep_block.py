@@ -26,6 +26,7 @@ Array = npt.NDArray[Any]
 
 _CHUNK_VOXELS = 1 << 18  # small volumes go through in one piece, runs stay in the cache
 _SIDES = 4  # columns for outside and phases to begin with
+_AHEAD = 2  # planes: how far pairs reach
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,17 @@ class _Worker:
     def __init__(self, block: Block) -> None:
         self._block = block
         depth, height, width = block.labels.shape
-        self._planes = max(1, min(depth, _CHUNK_VOXELS // (height * width)))
-        self._runs = _runs(self._planes + 1, height, width)
+        self._planes = max(1, min(depth + 1, _CHUNK_VOXELS // (height * width)))
+        self._runs = _runs(self._planes + _AHEAD, height, width)
         self._own = block.core[1:].ravel()
         self._span = _span(block.core[1:], (height, width))
+        self._inner_span = self._own + np.array([kernel.FRAME, kernel.FRAME, 0, 0])
         words = np.zeros(-(-width // 8), dtype=np.uint64)
         self._scratch = (words.view(np.uint8), words)
         self._labels = Table(kernel.SUMS)
         self._phases = Table(1)
         self._pairs = Table(crossings.PAIR_SUMS)
+        self._near_pairs = Table(crossings.PAIR_SUMS)
         self._sides = np.zeros((0, _SIDES, crossings.FIRST_NET), dtype=np.int64)
         integer = block.grey is not None and _wide(block.grey.dtype).kind in "iu"
         self._zero = np.int64(0) if integer else np.float64(0)
@@ -106,44 +109,42 @@ class _Worker:
         self._grey_ends = np.zeros((0, 2))
 
     def sweep(self, first: int, last: int) -> None:
-        """Sweep own planes from `first` to `last` − 1, their pairs with plane `last` included."""
-        if first == 0:
-            self._leave(0)
-            self._find(0, 1, at=1)
-            self._count(1)
-            self._carry(1)
-        else:
-            self._find(first, first + 1, at=0)
-        for begin in range(first, last, self._planes):
+        """Sweep own planes from `first` to `last` − 1, their pairs with planes beyond included."""
+        start = first - (first == 0)  # pairs begin outside the volume
+        self._load(start, start + _AHEAD, at=0, own=(first, last))
+        for begin in range(start, last, self._planes):
             end = min(begin + self._planes, last)
-            count = end - begin
-            self._find(begin + 1, end, at=1)
-            if last == self._block.labels.shape[0] == end:
-                self._leave(count)
-            else:
-                self._find(end, end + 1, at=count, owned=end < last)
-            self._count(count)
+            self._load(begin + _AHEAD, end + _AHEAD, at=_AHEAD, own=(first, last))
+            self._count(end - begin)
             self._add_grey(begin, end)
-            self._carry(count)
+            self._carry(end - begin)
 
     def _planes_of_runs(self, first: int, last: int) -> kernel.Runs:
         starts, codes, begins, ends = (part[first:last] for part in self._runs)
         return starts, codes, begins, ends
 
-    def _leave(self, at: int) -> None:
-        """Let a plane be outside the volume: nothing but the run that each plane begins with."""
-        self._runs[2][at], self._runs[3][at] = 0, 1
+    def _load(self, begin: int, end: int, *, at: int, own: tuple[int, int]) -> None:
+        """Put planes `begin` to `end` − 1 into the places from `at` on; those outside are empty."""
+        depth = self._block.labels.shape[0]
+        for z in (*range(begin, 0), *range(max(begin, depth), end)):
+            # nothing but the run outside that each plane begins with
+            self._runs[2][at + z - begin], self._runs[3][at + z - begin] = 0, 1
+        for lower, upper, owned in ((*own, True), (own[1], depth, False)):
+            first, last = max(lower, begin), min(upper, end)
+            self._find(first, last, at=at + first - begin, owned=owned)
 
-    def _carry(self, at: int) -> None:
-        """Copy a plane to the first place."""
-        used = int(self._runs[3][at].max()) + 1
-        for part in self._runs[:2]:
-            part[0, :used] = part[at, :used]
-        for part in self._runs[2:]:
-            part[0] = part[at]
+    def _carry(self, count: int) -> None:
+        """Copy the planes behind the first `count` to the first places."""
+        for place in range(_AHEAD):
+            at = count + place
+            used = int(self._runs[3][at].max()) + 1
+            for part in self._runs[:2]:
+                part[place, :used] = part[at, :used]
+            for part in self._runs[2:]:
+                part[place] = part[at]
 
-    def _find(self, first: int, last: int, *, at: int, owned: bool = True) -> None:
-        if first == last:
+    def _find(self, first: int, last: int, *, at: int, owned: bool) -> None:
+        if first >= last:
             return
         block = self._block
         own = self._own if owned else np.zeros(4, dtype=np.int64)
@@ -177,16 +178,20 @@ class _Worker:
 
     def _count(self, planes: int) -> None:
         self._reserve_sides()
-        runs = self._planes_of_runs(0, planes + 1)
-        rows = planes * int(self._span[1] - self._span[0])
-        table = self._pairs
+        runs, next_runs = (self._planes_of_runs(0, planes + n) for n in (2, 1))
+        table, near, span, inner = self._pairs, self._near_pairs, self._span, self._inner_span
 
         def count(start: int) -> tuple[int, int]:
             return crossings.count_crossings(
-                runs, self._span, self._sides, table.arrays, table.count, start
+                next_runs, span, self._sides, table.arrays, table.count, start
             )
 
-        _fill(table, len(DIRECTIONS) * int(self._span[3] - self._span[2]), rows, count)
+        def count_near(start: int) -> tuple[int, int]:
+            return crossings.count_near_pairs(runs, inner, near.arrays, near.count, start)
+
+        for pairs, within, loop in ((table, span, count), (near, inner, count_near)):
+            rows = planes * int(within[1] - within[0])
+            _fill(pairs, len(DIRECTIONS) * int(within[3] - within[2]), rows, loop)
 
     def _reserve_sides(self) -> None:
         rows, columns = self._sides.shape[:2]
@@ -209,10 +214,12 @@ class _Worker:
             self._grey_ends = enlarged(self._grey_ends, rows, 2 * self._labels.count)
             self._grey[rows:] = 0
             self._grey_ends[rows:] = [np.inf, -np.inf]
-        part = self._block.grey[first:last]
+        outside = max(-first, 0)
+        part = self._block.grey[first + outside : last]
         grey = _plain(part, _wide(part.dtype))
         numbers = (self._zero, *_limits(grey.dtype))
-        crossings.add_grey(grey, self._runs, self._own, self._grey, self._grey_ends, numbers)
+        runs = self._planes_of_runs(outside, last - first)
+        crossings.add_grey(grey, runs, self._own, self._grey, self._grey_ends, numbers)
 
     def result(self, planes: int) -> Sweep:
         core, origin = self._block.core, self._block.origin
@@ -220,6 +227,7 @@ class _Worker:
             labels=self._labels,
             phases=self._phases if self._block.phases is not None else None,
             pairs=self._pairs,
+            near_pairs=self._near_pairs,
             sides=self._sides[:, :, crossings.UNUSED :],
             grey=(self._grey, self._grey_ends) if self._block.grey is not None else None,
             extent=(core + origin[:, None]).T,

@@ -1,6 +1,6 @@
 """The compiled loops of the sweep that take runs of equal voxels: crossings and sums of grey.
 
-Crossings between two rows are overlaps of their runs, straight or moved by one voxel.
+Crossings between two rows are overlaps of their runs, straight or moved by a step.
 
 Out of scope: finding runs and what their codes are, which is `models.measure.sweep_kernel`.
 """
@@ -58,6 +58,7 @@ def count_crossings(
                 if first >= last:
                     continue
                 here = codes[plane, a]
+                b = a if other == 0 else b  # within a row, steps go forward
                 while starts[plane_b, b + 1] < first:
                     b += 1
                 for at in range(b, end_b):
@@ -88,6 +89,80 @@ def count_crossings(
                     net = straight if other > 0 else right
                     sums[slot, _NET[other]] += net if here == lower else -net
     return count, (len(starts) - 1) * rows
+
+
+@jit
+def count_near_pairs(
+    runs: Runs, span: Array, table: TableArrays, count: int, start: int
+) -> tuple[int, int]:
+    """Count the pairs (p, p + 2 · step) of different labels, for p in all planes but the last two.
+
+    Arguments and return value as `count_crossings`, of k + 2 planes; the span lies in the volume. A
+    pair may be met whose crossings are all 0, or whose labels do not touch.
+    """
+    keys, slots, pairs, sums = table
+    starts, stops, codes, begins, ends = _labelled(runs)
+    rows, low, high = span[1] - span[0], span[2], span[3]
+    last_key, slot = np.int64(-1), 0
+    for row in range(start, (len(begins) - 2) * rows):
+        needed = count + 13 * (high - low)
+        if needed > len(pairs) or 2 * needed > len(keys):
+            return count, row
+        plane, y = row // rows, span[0] + row % rows
+        for other in range(5):
+            plane_b, y_b = plane + 2 * (other > 1), y + 2 * (other - 3 * (other > 1))
+            b, end_b = begins[plane_b, y_b], ends[plane_b, y_b]
+            for a in range(begins[plane, y], ends[plane, y]):
+                first, last, here = max(starts[a], low), min(stops[a], high), codes[a]
+                b = a + 1 if other == 0 else b  # within a row, steps go forward
+                while b < end_b and stops[b] < first - 1:
+                    b += 1
+                for at in range(b, end_b):
+                    if starts[at] > last + 1:
+                        break
+                    there = codes[at]
+                    if here == there:
+                        continue
+                    first_b, last_b = starts[at], stops[at]
+                    left = max(0, min(last, last_b + 2) - max(first, first_b + 2))
+                    straight = max(0, min(last, last_b) - max(first, first_b))
+                    right = max(0, min(last, last_b - 2) - max(first, first_b - 2))
+                    key = (np.int64(min(here, there)) << 32) | np.int64(max(here, there))
+                    if key != last_key:
+                        slot, last_key = find_or_add(key, keys, slots, count), key
+                        if slot == count:
+                            pairs[slot] = key
+                            sums[slot] = 0
+                            count += 1
+                    sums[slot, 3 * other] += left
+                    sums[slot, 3 * other + 1] += straight
+                    sums[slot, 3 * other + 2] += right
+                    net = straight if other > 0 else right
+                    sums[slot, _NET[other]] += net if here < there else -net
+    return count, (len(begins) - 2) * rows
+
+
+@jit
+def _labelled(runs: Runs) -> tuple[Array, Array, Array, Array, Array]:
+    """Runs of labels alone: starts, ends and codes (n,), places of each row (k, Y + 4)."""
+    starts, codes, begins, ends = runs
+    total = 0
+    for plane in range(len(begins)):
+        total += ends[plane].max()
+    firsts, lasts = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
+    names = np.empty(total, dtype=np.int32)
+    row_begins, row_ends = np.empty_like(begins), np.empty_like(ends)
+    at = 0
+    for plane in range(len(begins)):
+        for y in range(begins.shape[1]):
+            row_begins[plane, y] = at
+            for a in range(begins[plane, y], ends[plane, y]):
+                if codes[plane, a] >= 0:
+                    firsts[at], lasts[at] = starts[plane, a], starts[plane, a + 1]
+                    names[at] = codes[plane, a]
+                    at += 1
+            row_ends[plane, y] = at
+    return firsts, lasts, names, row_begins, row_ends
 
 
 @jit

@@ -41,6 +41,10 @@ class Sweep:
         pair_crossings: (M, 13) int64, voxel pairs between the two, per step of `DIRECTIONS`.
         pair_facing: (M, 3) int64, voxel faces between the two along z, y, x: those passed upwards
             from the lesser label to the greater, less the others.
+        near_pairs: (L, 2) int64, labels of which voxels lie two steps apart, as `pairs`; there may
+            be pairs among them that do not touch.
+        near_crossings: (L, 13) int64, voxel pairs between the two at twice each step.
+        near_facing: (L, 3) int64, as `pair_facing` at twice the steps along z, y, x.
         phases: (P,) int64, values of the phase volume, ascending; 0 alone without one.
         phase_crossings: (N, P, 13) int64, voxel pairs between a label and background of a phase.
         outside_crossings: (N, 13) int64, voxel pairs between a label and the outside of the volume.
@@ -65,6 +69,9 @@ class Sweep:
     pairs: Ints
     pair_crossings: Ints
     pair_facing: Ints
+    near_pairs: Ints
+    near_crossings: Ints
+    near_facing: Ints
     phases: Ints
     phase_crossings: Ints
     outside_crossings: Ints
@@ -101,6 +108,20 @@ class Sweep:
             np.add.at(total, np.searchsorted(self.labels, self.pairs[:, side]), self.pair_crossings)
         return np.asarray(total)
 
+    @property
+    def near_sums_of_pairs(self) -> tuple[Ints, Ints]:
+        """(M, 13) and (M, 3): near crossings and near facing of the touching `pairs`."""
+        keys, near_keys = (
+            ends[:, 0] * len(self.labels) + ends[:, 1]
+            for ends in (
+                np.searchsorted(self.labels, pairs) for pairs in (self.pairs, self.near_pairs)
+            )
+        )
+        _, at, near_at = np.intersect1d(keys, near_keys, assume_unique=True, return_indices=True)
+        crossings, facing = np.zeros_like(self.pair_crossings), np.zeros_like(self.pair_facing)
+        crossings[at], facing[at] = self.near_crossings[near_at], self.near_facing[near_at]
+        return crossings, facing
+
 
 def merge(sweeps: Iterable[Sweep]) -> Sweep:
     """Add up parts of one volume, in any order.
@@ -121,14 +142,11 @@ def merge(sweeps: Iterable[Sweep]) -> Sweep:
         return parts[0]
     labels, at = np.unique(np.concatenate([part.labels for part in parts]), return_inverse=True)
     phases, column = np.unique(np.concatenate([part.phases for part in parts]), return_inverse=True)
-    pairs, pair_at = _unique_pairs(np.concatenate([part.pairs for part in parts]))
 
     def total(name: str) -> Array:
         return _added(np.concatenate([getattr(part, name) for part in parts]), at, len(labels))
 
     phase_counts = np.concatenate([part.phase_counts for part in parts])
-    pair_crossings = np.concatenate([part.pair_crossings for part in parts])
-    pair_facing = np.concatenate([part.pair_facing for part in parts])
     return Sweep(
         labels=labels,
         voxels=total("voxels"),
@@ -142,9 +160,8 @@ def merge(sweeps: Iterable[Sweep]) -> Sweep:
         grey_min=_reduced(np.fmin, [part.grey_min for part in parts], at, len(labels)),
         grey_max=_reduced(np.fmax, [part.grey_max for part in parts], at, len(labels)),
         grey_not_finite=total("grey_not_finite"),
-        pairs=pairs,
-        pair_crossings=_added(pair_crossings, pair_at, len(pairs)),
-        pair_facing=_added(pair_facing, pair_at, len(pairs)),
+        **_merged_pairs(parts, "pairs", "pair_crossings", "pair_facing"),
+        **_merged_pairs(parts, "near_pairs", "near_crossings", "near_facing"),
         phases=phases,
         phase_crossings=_merged_phases(parts, labels, phases),
         outside_crossings=total("outside_crossings"),
@@ -164,6 +181,7 @@ def collect(
     labels: Table,
     phases: Table | None,
     pairs: Table,
+    near_pairs: Table,
     sides: Array,
     grey: tuple[Array, Array] | None,
     extent: Ints,
@@ -184,13 +202,8 @@ def collect(
         phase_names = phases.names[: phases.count]
         phase_counts = phases.values[: phases.count, 0]
     by_phase = np.argsort(phase_names)
-    crossed = pairs.values[: pairs.count, UNUSED:].any(axis=1)
-    codes = pairs.names[: pairs.count][crossed]
-    ends = labels.names[np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)]
-    pair_labels, at = _unique_pairs(np.sort(ends, axis=1))
-    pair_sums = pairs.values[: pairs.count, UNUSED:][crossed]
-    pair_sums[:, len(DIRECTIONS) :] *= np.where(ends[:, :1] < ends[:, 1:], 1, -1)
-    pair_sums = _added(pair_sums, at, len(pair_labels))
+    touching, crossed, facing = _ordered_pairs(pairs, labels.names)
+    near, near_crossed, near_facing = _ordered_pairs(near_pairs, labels.names)
     if grey is None:
         integers, levels = np.zeros((n, 4), dtype=np.int64), np.full((n, 2), np.nan)
     else:
@@ -209,9 +222,12 @@ def collect(
         grey_min=levels[:, 0],
         grey_max=levels[:, 1],
         grey_not_finite=integers[:, 3].astype(np.int64),
-        pairs=pair_labels,
-        pair_crossings=pair_sums[:, : len(DIRECTIONS)],
-        pair_facing=pair_sums[:, len(DIRECTIONS) :],
+        pairs=touching,
+        pair_crossings=crossed,
+        pair_facing=facing,
+        near_pairs=near,
+        near_crossings=near_crossed,
+        near_facing=near_facing,
         phases=phase_names[by_phase],
         phase_crossings=crossings[:, 1 + by_phase],
         outside_crossings=crossings[:, 0],
@@ -219,6 +235,27 @@ def collect(
         extent=np.array(extent),
         voxels_swept=voxels_swept,
     )
+
+
+def _ordered_pairs(table: Table, names: Ints) -> tuple[Ints, Ints, Ints]:
+    """Pairs of labels with any crossing, their crossings, and what faces the greater label."""
+    sums = table.values[: table.count, UNUSED:]
+    crossed = sums.any(axis=1)
+    codes = table.names[: table.count][crossed]
+    ends = names[np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)]
+    pairs, at = _unique_pairs(np.sort(ends, axis=1))
+    sums = sums[crossed]
+    sums[:, len(DIRECTIONS) :] *= np.where(ends[:, :1] < ends[:, 1:], 1, -1)
+    sums = _added(sums, at, len(pairs))
+    return pairs, sums[:, : len(DIRECTIONS)], sums[:, len(DIRECTIONS) :]
+
+
+def _merged_pairs(parts: list[Sweep], pairs: str, *sums: str) -> dict[str, Ints]:
+    merged, at = _unique_pairs(np.concatenate([getattr(part, pairs) for part in parts]))
+    return {pairs: merged} | {
+        name: _added(np.concatenate([getattr(part, name) for part in parts]), at, len(merged))
+        for name in sums
+    }
 
 
 def _unique_pairs(pairs: Ints) -> tuple[Ints, Ints]:

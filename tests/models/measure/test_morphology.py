@@ -140,18 +140,31 @@ def _random_box(seed: int) -> np.ndarray:
 
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
-def test_crossings_are_pairs_counted_one_by_one(seed: int) -> None:
+def test_crossings_and_runs_are_those_counted_one_by_one(seed: int) -> None:
     box = _random_box(seed)
     counts = np.zeros((len(Kind), 13), dtype=int)
+    runs = np.zeros((2, 13, 4), dtype=int)
+
+    def length(place: np.ndarray, step: np.ndarray, kinds: tuple[Kind, ...]) -> int:
+        voxels = 0
+        while voxels < 4 and box[tuple(place + voxels * step)] in kinds:
+            voxels += 1
+        return voxels
+
     for place in np.argwhere((box == Kind.BODY) | (box == Kind.CRACK)):
         for d, step in enumerate(DIRECTIONS):
             for sign in (-1, 1):
-                here, there = box[tuple(place)], box[tuple(place + sign * np.array(step))]
+                along = sign * np.array(step)
+                here, there = box[tuple(place)], box[tuple(place + along)]
                 if there not in (Kind.BODY, Kind.CRACK):
                     counts[there, d] += 1
+                    runs[0, d, length(place, -along, (Kind.BODY, Kind.CRACK)) - 1] += 1
                 if (here, there) == (Kind.BODY, Kind.CRACK):
                     counts[Kind.CRACK, d] += 1
-    assert (count_crossings(box) == counts).all()
+                    runs[1, d, length(place + along, along, (Kind.CRACK,)) - 1] += 1
+    found, short_runs = count_crossings(box)
+    assert (found == counts).all()
+    assert (short_runs == runs[:, :, :3]).all()
 
 
 @settings(max_examples=10, deadline=None)

@@ -22,11 +22,11 @@ def random_labels(shape, seed, kinds=4):
     return (rng.integers(0, kinds, shape) * rng.integers(0, 2, shape)).astype(np.int32)
 
 
-def plain_crossings(labels, phases):
+def plain_crossings(labels, phases, reach=1):
     """Crossings per unordered pair of codes, by shifting the padded array; −1 is outside."""
-    codes = np.pad(np.where(labels > 0, labels, -2 - phases), 1, constant_values=-1)
+    codes = np.pad(np.where(labels > 0, labels, -2 - phases), reach, constant_values=-1)
     found = {}
-    for column, step in enumerate(DIRECTIONS):
+    for column, step in enumerate(reach * np.array(DIRECTIONS)):
         here, there = (
             codes[
                 tuple(
@@ -124,6 +124,40 @@ def test_blocks_of_any_size_give_the_same(shape, seed, block_voxels, chunks):
     assert seen[-1] == (labels.size, labels.size)
 
 
+@FEW
+@given(SHAPES, st.integers(0, 1000))
+def test_near_crossings_are_those_of_plain_shifts_by_two_steps(shape, seed):
+    labels = random_labels(shape, seed)
+    swept = sweep(labels)
+    found = {
+        tuple(pair): (crossings, facing)
+        for pair, crossings, facing in zip(
+            swept.near_pairs.tolist(), swept.near_crossings, swept.near_facing, strict=True
+        )
+    }
+    plain = plain_crossings(labels, np.zeros_like(labels), reach=2)
+    assert found.keys() == {pair for pair in plain if pair[0] > 0}
+    for pair, (crossings, facing) in found.items():
+        np.testing.assert_array_equal(crossings, plain[pair])
+        for axis in range(3):
+            here, there = np.moveaxis(labels, axis, 0)[:-2], np.moveaxis(labels, axis, 0)[2:]
+            up = ((here == pair[0]) & (there == pair[1])).sum()
+            assert facing[axis] == up - ((here == pair[1]) & (there == pair[0])).sum()
+    zeros = np.zeros(13), np.zeros(3)
+    for row, pair in enumerate(swept.pairs.tolist()):
+        for sums, expected in zip(
+            swept.near_sums_of_pairs, found.get(tuple(pair), zeros), strict=True
+        ):
+            np.testing.assert_array_equal(sums[row], expected)
+
+
+def test_labels_with_a_voxel_between_are_near_and_do_not_touch():
+    swept = sweep(np.array([[[9, 9, 0, 2], [0, 0, 0, 0], [2, 0, 0, 0]]]))
+    assert swept.pairs.tolist() == []
+    assert swept.near_pairs.tolist() == [[2, 9]]
+    assert swept.near_facing.tolist() == [[0, -1, -1]]
+
+
 def test_many_planes_and_threads_change_nothing():
     # more than one chunk of planes, more than one slab and thread
     labels = np.kron(random_labels((9, 11, 10), 1, 600), np.ones((9, 9, 9), dtype=np.int32))
@@ -131,7 +165,7 @@ def test_many_planes_and_threads_change_nothing():
     whole = sweep(labels, grey=grey)
     halves = []
     for first, last in ((0, 37), (37, 81)):
-        low, high = max(first - 1, 0), min(last + 1, 81)
+        low, high = max(first - 2, 0), min(last + 2, 81)
         core = (slice(first - low, last - low), slice(None), slice(None))
         part = sweep(labels[low:high], grey=grey[low:high], core=core, origin=(low, 0, 0))
         halves.append(part)
