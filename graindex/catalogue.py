@@ -4,6 +4,7 @@ Out of scope: looking into a file (`graindex.examine`) and what is derived from 
 (`graindex.derive`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ from graindex.records import (
 )
 from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, Original, list_collection
-from schemas.arrow import from_records
+from graindex.volume_scan import list_volumes
+from schemas.arrow import empty, from_records
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def refresh_dataset(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     listing = list_collection(recipe.location_uri)
     record = {
         **_declared(recipe),
-        "file_count": len(listing.images),
+        "file_count": len(named_paths(recipe, listing)),
         "input_hash": dataset_input_hash(recipe, listing),
         "code_version": DATASETS_CODE_VERSION,
     }
@@ -96,8 +98,25 @@ def label_collection(recipe: Recipe, listing: Listing) -> Labelling:
     Raises:
         CollectionError: its table of samples is gone or wrong.
     """
+    return label_paths(recipe, named_paths(recipe, listing))
+
+
+def label_paths(recipe: Recipe, paths: Sequence[str]) -> Labelling:
+    """Specimens and labels of the images or volumes at these relative paths.
+
+    Raises:
+        CollectionError: the collection's table of samples is gone or wrong.
+    """
     table = read_sample_table(recipe.samples_uri) if recipe.samples_uri else None
-    return label(recipe, [original.path for original in listing.images], table)
+    return label(recipe, paths, table)
+
+
+def named_paths(recipe: Recipe, listing: Listing) -> list[str]:
+    """Relative paths of the images or volumes of a collection, by their names."""
+    if recipe.kind == "volumes":
+        volumes = list_volumes(recipe.location_uri, listing, recipe.volumes)
+        return [group.path for group in volumes.groups]
+    return [original.path for original in listing.images]
 
 
 def _commit_whole(
@@ -124,6 +143,8 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
     Raises:
         CollectionError: its location or its table of samples is gone or wrong.
     """
+    if recipe.kind != "micrographs":
+        return _without_micrographs(store, recipe, author)
     listing = list_collection(recipe.location_uri)
     labelling = label_collection(recipe, listing)
     work = Checkpoint(store.location, "micrographs", recipe.dataset)
@@ -163,6 +184,19 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
         refused={path: reason for path, (_, reason, _) in sorted(refused.items())},
         snapshot=snapshot,
     )
+
+
+def _without_micrographs(store: "Store", recipe: Recipe, author: str) -> Outcome:
+    """A collection of another kind: rows of the time when it was of this one go.
+
+    Refused inputs are left to the other kind.
+    """
+    own = [name for name in CATALOGUE_TABLES if name != "quarantine"]
+    dropped = store.lake.read("micrographs", recipe.dataset).num_rows
+    tables = {name: empty(TABLES[name]) for name in own}
+    message = f"no micrographs in {recipe.dataset}"
+    snapshot = store.lake.replace(tables, recipe.dataset, author=author, message=message)
+    return Outcome(0, 0, 0, dropped, {}, snapshot)
 
 
 Refused = dict[str, tuple[str, str, Source | None]]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from graindex.catalogue import named_paths
 from graindex.scan import list_collection
 from graindex.store import Store
 from graindex.validation import validate
@@ -52,13 +53,12 @@ def suite_problems(store: Store, table: str, dataset: str) -> Sequence[Problem]:
 
 
 def unaccounted_files(store: Store, dataset: str) -> Sequence[Problem]:
-    """Files of the collection that are neither catalogued nor in quarantine."""
-    listed = {
-        original.path for original in list_collection(store.recipe(dataset).location_uri).images
-    }
+    """Images or volumes of the collection that are neither catalogued nor in quarantine."""
+    recipe = store.recipe(dataset)
+    listed = set(named_paths(recipe, list_collection(recipe.location_uri)))
     known = {
         path
-        for table in ("micrographs", "quarantine")
+        for table in (recipe.kind, "quarantine")
         for path in store.read(table, dataset)["path"].to_pylist()
     }
     missing = sorted(listed - known)

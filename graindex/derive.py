@@ -39,6 +39,11 @@ def pixels_hash(row: Mapping[str, object]) -> str:
     return sha256(*(str(row[name]) for name in _PIXELS))
 
 
+def inputs_of_images(store: "Store", dataset: str) -> dict[str, str]:
+    """What quality figures and vectors of each image rest on, by `micrograph_id`."""
+    return {str(key): pixels_hash(row) for key, row in _images(store, dataset).items()}
+
+
 def refresh_quality(store: "Store", dataset: str, *, author: str) -> Outcome:
     """Bring the quality figures of a collection's images up to date."""
     images = _images(store, dataset)

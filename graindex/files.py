@@ -42,9 +42,18 @@ class FileStore:
             # Written aside and moved: a killed writer leaves no half file under a good name.
             aside = f"{target}.{uuid.uuid4().hex}.part"
             self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.pipe_file(aside, data)
-            self._fs.mv(aside, target)
+            try:
+                self._fs.pipe_file(aside, data)
+                self._fs.mv(aside, target)
+            except OSError:
+                if self._fs.exists(aside):  # on a full disk half a file only takes room
+                    self._fs.rm(aside)
+                raise
         return digest
+
+    def has(self, digest: str) -> bool:
+        """Whether content of this SHA-256 was kept."""
+        return bool(self._fs.exists(self.address(digest)))
 
     def get(self, digest: str) -> bytes:
         """Content by its SHA-256.

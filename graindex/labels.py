@@ -22,7 +22,7 @@ LABEL_FINDINGS = frozenset({"label_pattern_unmatched", "samples_row_missing", "l
 _TEXTS = {Quantity.INSTRUMENT, Quantity.DETECTOR}
 _TAKEN = frozenset(
     name
-    for table in ("micrographs", "image_quality", "samples")
+    for table in ("micrographs", "image_quality", "samples", "volumes", "particle_labels_3d")
     for name in TABLES[table].columns
     if name not in {"sample", "material", "composition", "state"}
 )

@@ -15,6 +15,9 @@ from graindex.errors import CollectionError
 from graindex.files import sha256
 from graindex.readers.images import is_image_name
 
+_ZARR_METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata"})
+"""Hidden names without which a Zarr store of format 2 is nothing but numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Original:
@@ -69,11 +72,12 @@ class Listing:
 def list_collection(location_uri: str) -> Listing:
     """List every file below a folder, or below a URL's prefix, but for hidden ones (`.name`).
 
-    Symbolic links to files and folders are followed once; a link back to a folder above it is
-    refused, not followed.
+    Metadata of Zarr format 2 are listed though their names are hidden. Symbolic links to files and
+    folders are followed once; a link back to a folder above it is refused, not followed. A
+    location that is a file is a listing of that file.
 
     Raises:
-        CollectionError: the location does not exist or is not a folder.
+        CollectionError: the location does not exist or is neither a folder nor a file.
     """
     entries: list[Original] = []
     refusals: list[Refusal] = []
@@ -95,24 +99,36 @@ def _walk_remote(location_uri: str) -> Iterator[Original | Refusal]:
     except (ImportError, ValueError) as error:
         message = f"{location_uri} cannot be opened: {error}"
         raise CollectionError(message) from error
-    if not fs.isdir(root):
-        message = f"{location_uri} is not there, or is not a folder"
+    if fs.isdir(root):
+        found = fs.find(root, detail=True)
+    elif fs.isfile(root):
+        found, root = {root: fs.info(root)}, root.rpartition("/")[0]
+    else:
+        message = f"{location_uri} is not there"
         raise CollectionError(message)
-    for name, info in sorted(fs.find(root, detail=True).items()):
+    for name, info in sorted(found.items()):
         relative = name.removeprefix(root).lstrip("/")
-        if any(part.startswith(".") for part in relative.split("/")):
+        if any(_is_hidden(part) for part in relative.split("/")):
             continue
         stamp = info.get("LastModified") or info.get("mtime") or info.get("created") or 0
         modified = stamp if isinstance(stamp, datetime) else datetime.fromtimestamp(stamp, UTC)
         yield Original(relative, fs.unstrip_protocol(name), int(info["size"]), modified)
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and name not in _ZARR_METADATA
+
+
 def _walk_local(location_uri: str) -> Iterator[Original | Refusal]:
     root = Path(location_uri)
-    if not root.is_dir():
-        message = f"{location_uri} is not there, or is not a folder"
+    if root.is_dir():
+        yield from _walk_folder(root, root, (os.path.realpath(root),))
+    elif root.is_file():
+        yield from _visit_safely(root.parent, root, ())
+    else:
+        kind = "is neither a folder nor a file" if root.exists() else "is not there"
+        message = f"{location_uri} {kind}"
         raise CollectionError(message)
-    yield from _walk_folder(root, root, (os.path.realpath(root),))
 
 
 def _walk_folder(root: Path, folder: Path, above: tuple[str, ...]) -> Iterator[Original | Refusal]:
@@ -122,16 +138,19 @@ def _walk_folder(root: Path, folder: Path, above: tuple[str, ...]) -> Iterator[O
         yield _refusal(root, folder, f"folder cannot be listed: {error.strerror}")
         return
     for child in children:
-        if child.name.startswith("."):
-            continue
-        try:
-            yield from _visit(root, child, above)
-        except UnicodeEncodeError:
-            yield _refusal(root, child, "the file name is not valid UTF-8; rename it")
-        except OSError as error:
-            yield _refusal(root, child, f"cannot be opened: {error.strerror}")
-        except (OverflowError, ValueError):
-            yield _refusal(root, child, "the time of its last change is no date; touch it")
+        if not _is_hidden(child.name):
+            yield from _visit_safely(root, child, above)
+
+
+def _visit_safely(root: Path, child: Path, above: tuple[str, ...]) -> Iterator[Original | Refusal]:
+    try:
+        yield from _visit(root, child, above)
+    except UnicodeEncodeError:
+        yield _refusal(root, child, "the file name is not valid UTF-8; rename it")
+    except OSError as error:
+        yield _refusal(root, child, f"cannot be opened: {error.strerror}")
+    except (OverflowError, ValueError):
+        yield _refusal(root, child, "the time of its last change is no date; touch it")
 
 
 def _visit(root: Path, child: Path, above: tuple[str, ...]) -> Iterator[Original | Refusal]:

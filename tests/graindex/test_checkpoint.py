@@ -3,13 +3,14 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from graindex.checkpoint import Checkpoint
 from graindex.location import Location
 from schemas.arrow import arrow_schema
 from schemas.tables import TABLES
-from tests.graindex.rows import key, micrograph
+from tests.graindex.rows import key, micrograph, micrographs
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -50,12 +51,45 @@ def test_rows_come_back_as_they_went(work):
     assert {name: back[name] for name in record} == record
 
 
+def test_arrow_tables_are_saved_like_records(work):
+    rows = micrographs("a", ["x", "y"], pixel_size_um=0.1)
+    work.save_tables({"micrographs": rows})
+    work.save({"micrographs": [micrograph("a", "z")]})
+    assert keys(work) == sorted(map(key, "xyz"))
+    assert work.load("micrographs").schema.equals(rows.schema)
+    assert rows.to_pylist()[0] in work.load("micrographs").to_pylist()
+
+
 def test_a_half_written_file_is_passed_over(work, location):
     work.save({"micrographs": [micrograph("a", 1)]})
     folder = location.folder / "work" / "micrographs" / "a"
     (whole,) = folder.glob("*.micrographs.parquet")
     (folder / "0123.part").write_bytes(whole.read_bytes()[:100])
     assert keys(work) == [key(1)]
+
+
+def test_arrays_come_back_by_name(work, location):
+    rows = np.zeros(3, [("label", np.int64), ("sums", np.int64, (2, 13)), ("path", np.float64)])
+    rows["label"], rows["sums"][1], rows["path"] = (4, 5, 6), 7, (0.1, np.nan, np.inf)
+    assert work.load_arrays("abc") == []
+    work.save_array("abc", rows[:1])
+    work.save_array("abc", rows[1:])
+    work.save_array("bc", rows[:0])
+    found = sorted(work.load_arrays("abc"), key=len)
+    assert {array.dtype for array in found} == {rows.dtype}
+    assert np.concatenate(found).tobytes() == rows.tobytes()
+    assert [len(array) for array in work.load_arrays("bc")] == [0]
+    assert work.load("micrographs").num_rows == 0
+    (folder,) = (location.folder / "work" / "micrographs").iterdir()
+    (folder / "0123.part").write_bytes(b"half")
+    assert len(work.load_arrays("abc")) == 2
+    work.clear()
+    assert work.load_arrays("abc") == []
+
+
+def test_no_objects_are_kept(work):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        work.save_array("abc", np.array([{}], dtype=object))
 
 
 def save_for_ever(home):

@@ -202,12 +202,37 @@ def test_the_signature_changes_exactly_when_a_file_does(folder):
     assert signature() == seen[-1]
 
 
-@pytest.mark.parametrize("what", ["nothing", "file.tif"])
-def test_what_is_no_folder_is_one_line(tmp_path, what):
-    put(tmp_path, "file.tif")
-    for place in (str(tmp_path / what), f"file://{tmp_path / what}", f"memory://{what}"):
-        with pytest.raises(CollectionError, match="is not there, or is not a folder"):
+def test_what_is_not_there_is_one_line(tmp_path):
+    for place in (str(tmp_path / "x"), f"file://{tmp_path / 'x'}", "memory://nothing"):
+        with pytest.raises(CollectionError, match="is not there"):
             list_collection(place)
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(CollectionError, match="neither a folder nor a file"):
+        list_collection(str(tmp_path / "pipe.tif"))
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+def test_one_file_is_a_listing_of_it(tmp_path, scheme):
+    for name, image in (("a b.tif", True), ("notes.txt", False)):
+        place = f"{scheme}{tmp_path}/images/{name}"
+        with fsspec.open(place, "wb", auto_mkdir=True) as handle:
+            handle.write(b"12345")
+        listing = list_collection(place)
+        entries = [*listing.images, *listing.others.values()]
+        assert [(entry.path, entry.size_bytes) for entry in entries] == [(name, 5)]
+        assert bool(listing.images) is image
+        with fsspec.open(entries[0].uri, "rb") as handle:
+            assert handle.read() == b"12345"
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_hidden_metadata_of_zarr_are_listed(tmp_path, scheme):
+    place = f"{scheme}{tmp_path}/images"
+    names = {"v.zarr/.zgroup", "v.zarr/0/.zarray", "v.zarr/.zattrs", "v.zarr/0/0.0.0"}
+    for name in (*names, ".zarrays", ".git/.zarray", "v.zarr/.hidden"):
+        with fsspec.open(f"{place}/{name}", "wb", auto_mkdir=True) as handle:
+            handle.write(b"x")
+    assert set(list_collection(place).others) == names
 
 
 def test_an_unknown_kind_of_place_is_one_line():
