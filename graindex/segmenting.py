@@ -15,18 +15,16 @@ from PIL import Image
 
 from graindex.arrays import Loaded, loaded
 from graindex.errors import InputError, OriginalError
+from graindex.label_images import label_type, segment_content
 from graindex.progress import report
+from graindex.volume_segmentation import segment_any
 from models.calibrate.databar import find_content_box
 from models.measure.arrays import InvalidVolumeError
 from models.measure.grey import to_uint8
 from models.measure.overlays import orthogonal_sections, outline_overlay
-from models.segment.blocks import segment_blocks
-from models.segment.watershed import WatershedOptions, segment_image, segment_volume
+from models.segment.watershed import WatershedOptions, segment_image
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
-WHOLE_VOXELS = 1 << 26
-"""A larger volume is segmented block by block, from and into files that are mapped."""
-
 _CLASSIC_TIFF_BYTES = 2 << 30
 
 
@@ -62,7 +60,13 @@ def segment_file(
             if source.array.ndim == 2:
                 labels = _segment_micrograph(source, options)
             else:
-                labels = _segment_volume(source, stated or (1.0,) * 3, options, Path(scratch))
+                labels = segment_any(
+                    source.array,
+                    spacing_um=stated or (1.0,) * 3,
+                    options=options,
+                    scratch=Path(scratch),
+                    progress=lambda done, total: report("segment", done, total),
+                )
         except InvalidVolumeError as error:
             raise InputError(f"{uri}: {error}") from error
         if overlay is not None:
@@ -71,31 +75,14 @@ def segment_file(
         return int(labels.max(initial=0))
 
 
-def _segment_volume(
-    source: Loaded, spacing_um: tuple[float, ...], options: WatershedOptions, scratch: Path
-) -> npt.NDArray[np.int32]:
-    if source.array.size <= WHOLE_VOXELS:
-        return segment_volume(np.asarray(source.array), spacing_um=spacing_um, options=options)
-    labels = np.memmap(scratch / "labels", np.int32, "w+", shape=source.array.shape)
-    segment_blocks(
-        source.array,
-        labels,
-        spacing_um=spacing_um,
-        options=options,
-        progress=lambda done, total: report("segment", done, total),
-    )
-    return labels
-
-
 def _segment_micrograph(source: Loaded, options: WatershedOptions) -> npt.NDArray[np.int32]:
     if options.phase_values is not None:
         return segment_image(source.array, options=options)
     grey = to_uint8(source.array, source.bits_used)
     box = find_content_box(grey)
-    labels = np.zeros(grey.shape, np.int32)
     content = np.ascontiguousarray(grey[box.y0 : box.y1, box.x0 : box.x1])
-    labels[box.y0 : box.y1, box.x0 : box.x1] = segment_image(content, options=options)
-    return labels
+    corner = (box.y0, box.x0)
+    return segment_content(content, options, frame_shape=grey.shape, corner=corner)
 
 
 def write_overlay(
@@ -130,7 +117,7 @@ def write_labels(
     Raises:
         OriginalError: it cannot be written; nothing is left behind.
     """
-    kind = np.uint16 if labels.max(initial=0) < 1 << 16 else np.uint32
+    kind = label_type(labels)
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
     told: dict[str, Any] = {"axes": "ZYX"[-labels.ndim :]}
     if spacing_um is not None:

@@ -19,6 +19,8 @@ from models.measure.pixel_sums import PixelSums, grey_moments, pixel_sums
 Columns = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
 
+CODE_VERSION = "1"
+
 NEIGHBOURS = 6
 ROUND_WITHIN = 0.02
 """Axes nearer to each other than this share have no orientation."""
@@ -81,7 +83,7 @@ def measure_particles_2d(
     columns |= _surroundings(columns["x_px"], columns["y_px"])
     columns["touches_border"] = sums.touches_border
     columns["segmentation_confidence"] = _confidence(sums, confidence)
-    return _with_micrometres(columns, scale)
+    return with_micrometres(columns, scale)
 
 
 def nearest_neighbours(
@@ -103,6 +105,23 @@ def nearest_neighbours(
     # the nearest of found + 1 is the point itself, or a twin at the same place: 0 either way
     distances, _ = cKDTree(points).query(points, k=found + 1)
     return distances[:, 1:].mean(axis=1), np.full(count, found, dtype=np.int64)
+
+
+def with_micrometres(columns: Columns, pixel_size_um: float | Floats) -> Columns:
+    """The same columns with one in µm after each length and area in pixels.
+
+    Args:
+        columns: by name; those in pixels end in `_px`, the area in `_px2`. Positions have none.
+        pixel_size_um: of all particles, or of each; NaN where it is unknown.
+    """
+    result: Columns = {}
+    for name, values in columns.items():
+        result[name] = values
+        if name == "area_px2":
+            result["area_um2"] = values * pixel_size_um**2
+        elif name.endswith("_px") and name not in ("x_px", "y_px"):
+            result[name.removesuffix("_px") + "_um"] = values * pixel_size_um
+    return result
 
 
 def _shape_columns(sums: PixelSums) -> Columns:
@@ -171,15 +190,3 @@ def _confidence(
         return np.array(scores, dtype=np.float64)
     check_same_shape(sums.index.shape, confidence.shape, "confidence")
     return grey_moments(sums.index, len(sums.labels), confidence)[1]
-
-
-def _with_micrometres(columns: Columns, pixel_size_um: float) -> Columns:
-    """The same columns with one in µm after each length and area in pixels."""
-    result: Columns = {}
-    for name, values in columns.items():
-        result[name] = values
-        if name == "area_px2":
-            result["area_um2"] = values * pixel_size_um**2
-        elif name.endswith("_px") and name not in ("x_px", "y_px"):
-            result[name.removesuffix("_px") + "_um"] = values * pixel_size_um
-    return result

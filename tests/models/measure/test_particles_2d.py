@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from skimage.measure import regionprops
 
 from models.measure.arrays import InvalidVolumeError
-from models.measure.particles_2d import measure_particles_2d
+from models.measure.particles_2d import measure_particles_2d, with_micrometres
 
 SMALL_LABELS = hnp.arrays(np.int32, (9, 11), elements=st.integers(0, 3))
 
@@ -247,6 +247,23 @@ def test_neighbours() -> None:
     np.testing.assert_array_equal(pair["distance_nearest_px"], [3, 3])
     np.testing.assert_array_equal(pair["neighbours"], [1, 1])
     assert np.isnan(measure_particles_2d(np.array([[1]]))["distance_nearest_px"]).all()
+
+
+def test_micrometres_may_be_worked_out_later_and_particle_by_particle() -> None:
+    labels = np.zeros((20, 30), int)
+    labels[2:9, 3:8], labels[11:18, 12:27] = 1, 2
+    unknown = measure_particles_2d(labels)
+    pixels = {name: values for name, values in unknown.items() if not name.endswith(("um", "um2"))}
+    sizes = np.array([0.2, np.nan])
+    later = with_micrometres(pixels, sizes)
+    at_once = measure_particles_2d(labels, pixel_size_um=0.2)
+    assert list(later) == list(at_once)
+    for name, values in later.items():
+        if name.endswith(("_um", "_um2")):
+            assert values[0] == at_once[name][0]
+            assert np.isnan(values[1])
+        else:
+            np.testing.assert_array_equal(values, at_once[name])
 
 
 def test_no_particles_give_every_column_of_the_same_type() -> None:

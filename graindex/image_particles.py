@@ -1,0 +1,286 @@
+"""Particles of a collection's images: label images, and one row for each particle.
+
+Out of scope: volumes, and the methods themselves (`models.segment`, `models.measure`).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graindex.checkpoint import Checkpoint
+from graindex.derive import pixels_hash
+from graindex.errors import OriginalError
+from graindex.files import sha256
+from graindex.label_images import (
+    LabelImage,
+    decode_labels,
+    encode_labels,
+    outline_picture,
+    segment_content,
+)
+from graindex.originals import content_hash, load_content
+from graindex.outcome import Outcome
+from graindex.parallel import in_threads
+from graindex.per_image import each_image, writing
+from graindex.recipes import Recipe, settings_json
+from graindex.records import Record
+from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
+from models.measure.particles_2d import measure_particles_2d, with_micrometres
+from models.segment.watershed import CODE_VERSION as WATERSHED_VERSION
+from models.segment.watershed import WatershedOptions
+from schemas.arrow import arrow_schema, from_columns, from_records
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+MASKS_CODE_VERSION = f"1+watershed.{WATERSHED_VERSION}"
+PARTICLES_2D_CODE_VERSION = f"1+particles.{MEASURE_VERSION}"
+
+_MASKS = "particle_masks_2d"
+_PARTICLES = "particles_2d"
+
+
+def refresh_masks_2d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
+    """Bring the label images of a collection up to date.
+
+    Raises:
+        HomeError: the store cannot be written, as when the disk is full.
+    """
+    dataset = recipe.dataset
+    options = _options(recipe)
+    images = _images(store, dataset)
+    wanted = _mask_inputs(images, options)
+    work = Checkpoint(store.location, _MASKS, dataset)
+
+    def true_still(rows: pa.Table) -> dict[str, Record]:
+        fitting = (
+            row
+            for row in rows.to_pylist()
+            if row["input_hash"] == wanted.get(row["micrograph_id"])
+            and row["code_version"] == MASKS_CODE_VERSION
+        )
+        return {str(row["micrograph_id"]): row for row in _with_files(store, fitting)}
+
+    before = store.lake.read(_MASKS, dataset)
+    kept = true_still(before)
+    known = {**true_still(work.load(_MASKS)), **kept}
+    fresh, refused = each_image(
+        store.location,
+        _MASKS,
+        dataset,
+        [image for key, image in images.items() if key not in known],
+        lambda image: _mask_record(store, image, options),
+        lambda records: from_records(TABLES[_MASKS], records),
+    )
+    records = [*known.values(), *fresh]
+    rows = from_records(TABLES[_MASKS], records)
+    snapshot = store.lake.replace(
+        {_MASKS: rows}, dataset, author=author, message=f"{_MASKS} of {dataset}"
+    )
+    work.clear()
+    dropped = len(set(before["micrograph_id"].to_pylist()) - set(images))
+    return Outcome(len(records), len(records) - len(kept), len(kept), dropped, refused, snapshot)
+
+
+def refresh_particles_2d(store: "Store", dataset: str, *, author: str) -> Outcome:
+    """Bring the particles of a collection's images up to date; rows are counted, not images.
+
+    Columns in µm follow from the pixel size of today in every row: a new calibration computes no
+    particle again.
+
+    Raises:
+        HomeError: the store cannot be written, as when the disk is full.
+    """
+    images = _images(store, dataset)
+    masks = _masks(store, dataset, images)
+    wanted = _particle_inputs(masks)
+    work = Checkpoint(store.location, _PARTICLES, dataset)
+    before = store.lake.read(_PARTICLES, dataset)
+    kept = _true_still(before, set(wanted.values()))
+    missing = set(wanted.values()) - set(kept["input_hash"].unique().to_pylist())
+    saved = _once(_true_still(work.load(_PARTICLES), missing))
+    missing -= set(saved["input_hash"].unique().to_pylist())
+    fresh, refused = each_image(
+        store.location,
+        _PARTICLES,
+        dataset,
+        [masks[key] for key, input_hash in wanted.items() if input_hash in missing],
+        lambda mask: _particle_rows(store, mask),
+        pa.concat_tables,
+    )
+    sizes = {key: image["pixel_size_um"] for key, image in images.items()}
+    rows = _calibrated(pa.concat_tables([kept, saved, *fresh]), sizes)
+    snapshot = store.lake.replace(
+        {_PARTICLES: rows}, dataset, author=author, message=f"{_PARTICLES} of {dataset}"
+    )
+    work.clear()
+    stays = pc.sum(pc.is_in(before["micrograph_id"], value_set=pa.array(list(masks), pa.string())))
+    dropped = before.num_rows - (stays.as_py() or 0)
+    computed = rows.num_rows - kept.num_rows
+    return Outcome(rows.num_rows, computed, kept.num_rows, dropped, refused, snapshot)
+
+
+def inputs_of_masks(store: "Store", recipe: Recipe) -> dict[str, str]:
+    """What the label image of each image rests on now, by `micrograph_id`."""
+    return _mask_inputs(_images(store, recipe.dataset), _options(recipe))
+
+
+def inputs_of_particles_2d(store: "Store", dataset: str) -> dict[str, str]:
+    """What the particles of each image that has some rest on now, by `micrograph_id`."""
+    return _particle_inputs(_masks(store, dataset, _images(store, dataset)))
+
+
+def load_mask(store: "Store", row: Mapping[str, object]) -> LabelImage:
+    """Labels of an image's whole frame: (Y, X) uint16 or uint32, 0 is background and databar.
+
+    Args:
+        store: where it lies.
+        row: its row of the table `particle_masks_2d`.
+
+    Raises:
+        OriginalError: the label image is gone or damaged.
+    """
+    name, address = row["micrograph_id"], str(row["mask"])
+    try:
+        data = store.files.get(address)
+    except FileNotFoundError as error:
+        message = f"mask of {name} is gone; materialise {_MASKS} again"
+        raise OriginalError(message) from error
+    if content_hash(data) != address:
+        where = store.files.address(address)
+        message = f"mask of {name} is damaged; delete {where} and materialise {_MASKS} again"
+        raise OriginalError(message)
+    return decode_labels(data)
+
+
+def _options(recipe: Recipe) -> WatershedOptions:
+    """Of images: grey levels are all they have, so values of phases mean nothing."""
+    return dataclasses.replace(recipe.segmentation, phase_values=None)
+
+
+def _images(store: "Store", dataset: str) -> dict[str, Record]:
+    rows = store.lake.read("micrographs", dataset).to_pylist()
+    return {row["micrograph_id"]: row for row in rows}
+
+
+def _masks(store: "Store", dataset: str, images: Mapping[str, Record]) -> dict[str, Record]:
+    """Rows of the images that have a mask, together with it and the count of its particles."""
+    columns = ("micrograph_id", "mask", "particle_count")
+    rows = store.lake.read(_MASKS, dataset, columns=columns).to_pylist()
+    return {
+        row["micrograph_id"]: {**images[row["micrograph_id"]], **row}
+        for row in rows
+        if row["micrograph_id"] in images
+    }
+
+
+def _mask_inputs(images: Mapping[str, Record], options: WatershedOptions) -> dict[str, str]:
+    return {key: _mask_input(image, options) for key, image in images.items()}
+
+
+def _mask_input(image: Record, options: WatershedOptions) -> str:
+    return sha256(pixels_hash(image), settings_json(options))
+
+
+def _particle_inputs(masks: Mapping[str, Record]) -> dict[str, str]:
+    """Of masks that hold particles; the others need no measurement."""
+    return {key: _particle_input(mask) for key, mask in masks.items() if mask["particle_count"]}
+
+
+def _particle_input(mask: Record) -> str:
+    return sha256(str(mask["mask"]), pixels_hash(mask))
+
+
+def _corners(image: Record) -> tuple[int, int, int, int]:
+    """(y0, x0, y1, x1) of the content box."""
+    y0, x0, y1, x1 = (int(str(image[f"content_{edge}_px"])) for edge in ("y0", "x0", "y1", "x1"))
+    return y0, x0, y1, x1
+
+
+def _mask_record(store: "Store", image: Record, options: WatershedOptions) -> Record:
+    content = load_content(image, store.limits)
+    y0, x0, y1, x1 = _corners(image)
+    frame = (int(str(image["height_px"])), int(str(image["width_px"])))
+    labels = segment_content(content, options, frame_shape=frame, corner=(y0, x0))
+    inside = labels[y0:y1, x0:x1]
+    picture = outline_picture(content, inside)
+    with writing(store.location):
+        mask, overlay = store.files.put(encode_labels(labels)), store.files.put(picture)
+    return {
+        "dataset": image["dataset"],
+        "micrograph_id": image["micrograph_id"],
+        "mask": mask,
+        "segmentation_method": "watershed",
+        "segmentation_source": "grey",
+        "segmentation_settings": settings_json(options),
+        "particle_count": int(inside.max(initial=0)),
+        "particle_fraction": np.count_nonzero(inside) / inside.size,
+        "overlay": overlay,
+        "input_hash": _mask_input(image, options),
+        "code_version": MASKS_CODE_VERSION,
+    }
+
+
+def _particle_rows(store: "Store", mask: Record) -> pa.Table:
+    """Particles of one image, measured inside its content box; columns in µm are null yet."""
+    y0, x0, y1, x1 = _corners(mask)
+    labels = load_mask(store, mask)[y0:y1, x0:x1]
+    columns = measure_particles_2d(labels, image=load_content(mask, store.limits))
+    columns["x_px"] += x0
+    columns["y_px"] += y0
+    parent, address = str(mask["micrograph_id"]), str(mask["mask"])
+    keys = [sha256(parent, address, str(label))[:16] for label in columns["label"].tolist()]
+    same = {
+        "dataset": mask["dataset"],
+        "micrograph_id": parent,
+        "input_hash": _particle_input(mask),
+        "code_version": PARTICLES_2D_CODE_VERSION,
+    }
+    columns |= {name: np.full(len(keys), value, object) for name, value in same.items()}
+    return from_columns(TABLES[_PARTICLES], {**columns, "particle_id": np.array(keys, object)})
+
+
+def _true_still(rows: pa.Table, hashes: set[str]) -> pa.Table:
+    """Rows that were computed by this code from one of these inputs."""
+    schema = arrow_schema(TABLES[_PARTICLES])
+    fits = pc.and_(
+        pc.is_in(rows["input_hash"], value_set=pa.array(sorted(hashes), pa.string())),
+        pc.equal(rows["code_version"], PARTICLES_2D_CODE_VERSION),
+    )
+    return rows.filter(fits).select(schema.names).cast(schema)
+
+
+def _once(rows: pa.Table) -> pa.Table:
+    """Each particle once: two runs that were cut short may have saved the same ones."""
+    numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
+    return rows.take(numbered.group_by("particle_id").aggregate([("row", "min")])["row_min"])
+
+
+def _calibrated(rows: pa.Table, pixel_sizes_um: Mapping[str, object]) -> pa.Table:
+    """The rows with columns in µm by their image's pixel size; null where it has none."""
+    images = rows["micrograph_id"].combine_chunks().dictionary_encode()
+    sizes = [pixel_sizes_um[key] for key in images.dictionary.to_pylist()]
+    size = np.array(sizes, np.float64)[images.indices.to_numpy()]
+    pixels = {
+        name: rows[name].to_numpy() for name in rows.column_names if name.endswith(("_px", "_px2"))
+    }
+    for name, values in with_micrometres(pixels, size).items():
+        if name not in pixels:
+            column = pa.array(values, pa.float64(), from_pandas=True)
+            place = rows.schema.get_field_index(name)
+            rows = rows.set_column(place, rows.schema.field(place), column)
+    return rows
+
+
+def _with_files(store: "Store", rows: Iterable[Record]) -> list[Record]:
+    """Rows of masks whose files are there; asked in threads, as object stores take their time."""
+
+    def there(row: Record) -> bool:
+        return all(store.files.has(str(row[name])) for name in ("mask", "overlay"))
+
+    return [row for row, found in in_threads(there, rows, expected=()) if found is True]
