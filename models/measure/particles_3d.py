@@ -7,6 +7,7 @@ box, many at a time; then neighbours follow from centroids. Axes are (Z, Y, X), 
 Out of scope: segmentation, tables and files.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from models.measure.sweep import Sweep, sweep_volume
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.void]
+
+CODE_VERSION = "1"
 
 BATCH = 200
 """Particles after which finished rows are handed over to be kept."""
@@ -50,6 +53,9 @@ class MeasureOptions:
         collector_side: end of the z axis where the current collector is.
         electrode_extent_um: least and greatest z of the electrode; None for the whole volume.
         conduction: whether to follow paths of conduction, which takes half of the time.
+
+    Raises:
+        InvalidVolumeError: if a length is not finite and above zero, or the electrode is flat.
     """
 
     closing_radius_um: float | None = None
@@ -60,6 +66,18 @@ class MeasureOptions:
     collector_side: Literal["z_low", "z_high"] = "z_low"
     electrode_extent_um: tuple[float, float] | None = None
     conduction: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that are none, and an electrode without height."""
+        for name in ("closing_radius_um", "packing_cube_um", "contact_ring_um"):
+            length = getattr(self, name)
+            if length is not None and not (math.isfinite(length) and length > 0):
+                raise InvalidVolumeError(f"{name} is {length}: give a finite length above zero")
+        if self.electrode_extent_um is not None:
+            low, high = self.electrode_extent_um
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                message = f"electrode from {low} to {high} µm: give least and greatest z"
+                raise InvalidVolumeError(message)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +128,7 @@ def measure_particles_3d(
     Raises:
         InvalidVolumeError: if labels are not a volume of integers ≥ 0, shapes differ, or the
             spacing is not three finite values above zero.
-        ValueError: if a length among the options is not finite and above zero, or `known` are rows
-            of another version.
+        ValueError: if `known` are rows of another version.
     """
     options = options or MeasureOptions()
     spacing = parse_spacing(spacing_um)
@@ -178,17 +195,9 @@ def _close_up_options(
 ) -> CloseUpOptions:
     mean = float(np.cbrt(np.prod(spacing)))
     radius = options.closing_radius_um
-    closing = _CLOSING_VOXELS * mean if radius is None else radius
-    for name, length in (
-        ("closing_radius_um", closing),
-        ("packing_cube_um", options.packing_cube_um),
-        ("contact_ring_um", options.contact_ring_um),
-    ):
-        if length is not None and not (np.isfinite(length) and length > 0):
-            raise ValueError(f"{name} is {length}: give a finite length above zero")
     return CloseUpOptions(
         spacing_um=spacing,
-        closing_radius_um=closing,
+        closing_radius_um=_CLOSING_VOXELS * mean if radius is None else radius,
         contact_ring_um=options.contact_ring_um,
         conduction=options.conduction and conduction,
     )
@@ -245,8 +254,6 @@ def _depth(
 ) -> npt.NDArray[np.float64]:
     """Depth from the current collector, NaN outside the electrode."""
     low, high = options.electrode_extent_um or (-dz / 2, (planes - 0.5) * dz)
-    if not low < high:
-        raise InvalidVolumeError(f"electrode from {low} to {high} µm: give least and greatest z")
     depth = (z_um - low) / (high - low)
     depth = depth if options.collector_side == "z_low" else 1 - depth
     return np.where((depth >= 0) & (depth <= 1), depth, np.nan)

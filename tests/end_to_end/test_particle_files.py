@@ -306,7 +306,7 @@ def test_a_large_volume_is_segmented_block_by_block_alike(
 ) -> None:
     words = ("segment", electrode / "phases.tif", "--phase", 1, "--spacing-um", 0.35, "-o")
     assert command(*words, tmp_path / "whole.tif").code == 0
-    monkeypatch.setattr("graindex.segmenting.WHOLE_VOXELS", 0)
+    monkeypatch.setattr("graindex.volume_segmentation.WHOLE_VOXELS", 0)
     monkeypatch.setattr("graindex.arrays.IN_MEMORY_BYTES", 0)
     assert command(*words, tmp_path / "blocks.tif").code == 0
     whole, blocks = (tifffile.imread(tmp_path / f"{name}.tif") for name in ("whole", "blocks"))

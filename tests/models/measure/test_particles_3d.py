@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -269,11 +270,17 @@ def test_refuses() -> None:
         measure_particles_3d(labels, spacing_um=UNIT, grey=np.zeros((2, 3, 3)))
     with pytest.raises(InvalidVolumeError, match="below 0"):
         measure_particles_3d(-labels, spacing_um=UNIT)
-    for options, message in (
-        (MeasureOptions(closing_radius_um=0), "closing_radius_um"),
-        (MeasureOptions(packing_cube_um=math.nan), "packing_cube_um"),
-        (MeasureOptions(contact_ring_um=-1), "contact_ring_um"),
-        (MeasureOptions(electrode_extent_um=(2, 1)), "electrode"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            measure_particles_3d(labels, spacing_um=UNIT, options=options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"closing_radius_um": 0}, "closing_radius_um"),
+        ({"packing_cube_um": math.nan}, "packing_cube_um"),
+        ({"contact_ring_um": -1}, "contact_ring_um"),
+        ({"electrode_extent_um": (2, 1)}, "electrode"),
+    ],
+)
+def test_options_that_are_no_lengths_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidVolumeError, match=message):
+        MeasureOptions(**options)

@@ -1,0 +1,316 @@
+"""Particles of a collection's volumes as label volumes: given ones, or a watershed.
+
+Out of scope: what is measured of them (`graindex.volume_particles`), images
+(`graindex.image_particles`) and the watershed itself (`models.segment`).
+"""
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from graindex.checkpoint import Checkpoint
+from graindex.files import sha256
+from graindex.label_images import label_type
+from graindex.outcome import Outcome
+from graindex.progress import report
+from graindex.recipes import Recipe, settings_json
+from graindex.records import Record
+from graindex.section_pictures import sections_jpeg
+from graindex.stored_volumes import EXPECTED, Triple, reason, spacing_of, written
+from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
+from models.measure.arrays import InvalidVolumeError, Sliceable, parse_labels
+from models.segment.watershed import CODE_VERSION, WatershedOptions
+from schemas.arrow import from_records
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+    from graindex.volume_store import StoredVolume
+
+LABELS_CODE_VERSION = f"1+watershed.{CODE_VERSION}"
+
+_TABLE = "particle_labels_3d"
+_PICTURE_SIDE_PX = 900
+_COUNTED_LABELS = 1 << 27  # below, a byte for each label finds the distinct ones without sorting
+
+
+def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
+    """Bring the label volumes of a collection up to date.
+
+    A volume is segmented when its voxels, its spacing, the options or the code changed, or its
+    label volume is gone. Label volumes that no row needs any more stay: older snapshots do.
+
+    Raises:
+        HomeError: the store cannot be written, as when the disk is full.
+    """
+    dataset = recipe.dataset
+    volumes = store.lake.read("volumes", dataset).to_pylist()
+    before = store.lake.read(_TABLE, dataset).to_pylist()
+    work = Checkpoint(store.location, _TABLE, dataset)
+    committed, saved = _by_input(before), _by_input(work.load(_TABLE).to_pylist())
+    records: list[Record] = []
+    refused: dict[str, str] = {}
+    kept = slices = 0
+    total = sum(volume["size_z_voxels"] for volume in volumes)
+    for volume in volumes:
+        report(_TABLE, slices, total)
+        share = _share(slices, volume, total)
+        slices += volume["size_z_voxels"]
+        made = None
+        try:
+            plan = _plan(volume, recipe)
+            made = plan.label_volume
+            known = committed.get(plan.key) or saved.get(plan.key)
+            if known is None or not store.volume_store.has("labels", made):
+                known = _label(store, volume, plan, share)
+                with written(store, "work"):
+                    work.save({_TABLE: [known]})
+            else:
+                kept += plan.key in committed
+            records.append(known)
+        except EXPECTED as error:
+            refused[volume["path"]] = reason(store, volume, error, label_volume=made)
+    report(_TABLE, total, total)
+    rows = from_records(TABLES[_TABLE], records)
+    snapshot = store.lake.replace(
+        {_TABLE: rows}, dataset, author=author, message=f"{_TABLE} of {dataset}"
+    )
+    work.clear()
+    dropped = len({row["volume_id"] for row in before} - {row["volume_id"] for row in records})
+    return Outcome(len(records), len(records) - kept, kept, dropped, refused, snapshot)
+
+
+def inputs_of_labels(store: "Store", recipe: Recipe) -> dict[str, str]:
+    """What the label volume of each volume rests on, by `volume_id`; without refused volumes."""
+    inputs = {}
+    for volume in store.lake.read("volumes", recipe.dataset).to_pylist():
+        try:
+            inputs[volume["volume_id"]] = _plan(volume, recipe).input_hash
+        except InvalidVolumeError:
+            continue
+    return inputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one volume gets its labels.
+
+    Attributes:
+        volume_id: of the volume.
+        source: what of it says where particles are.
+        source_hash: key of those voxels.
+        options: of the watershed; None for given labels.
+        spacing_um: (dz, dy, dx).
+    """
+
+    volume_id: str
+    source: Literal["grey", "phases", "labels"]
+    source_hash: str
+    options: WatershedOptions | None
+    spacing_um: Triple
+
+    @property
+    def input_hash(self) -> str:
+        """Hash over all that decides the row."""
+        return sha256(self.source_hash, self.method, self.settings, *map(str, self.spacing_um))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.volume_id, self.input_hash
+
+    @property
+    def method(self) -> str:
+        return "given" if self.options is None else "watershed"
+
+    @property
+    def settings(self) -> str:
+        return "{}" if self.options is None else settings_json(self.options)
+
+    @property
+    def label_volume(self) -> str:
+        if self.options is None:
+            return self.source_hash
+        return sha256(self.input_hash, LABELS_CODE_VERSION)
+
+
+def _plan(volume: Mapping[str, Any], recipe: Recipe) -> _Plan:
+    """Choose given labels before phases of known meaning before grey values.
+
+    Raises:
+        InvalidVolumeError: there are phases alone, and nothing says which are particles.
+    """
+    options = recipe.segmentation
+    source: Literal["grey", "phases", "labels"]
+    chosen: WatershedOptions | None
+    if volume["labels_hash"]:
+        source, chosen = "labels", None
+    elif volume["phases_hash"] and options.phase_values is not None:
+        source, chosen = "phases", options
+    elif volume["grey_hash"]:
+        source, chosen = "grey", dataclasses.replace(options, phase_values=None)
+    else:
+        raise InvalidVolumeError(
+            "phases without grey values, and no phase is said to be particles: name it (--phase)"
+        )
+    content = volume[f"{source}_hash"]
+    return _Plan(volume["volume_id"], source, content, chosen, spacing_of(volume))
+
+
+def _by_input(rows: list[Record]) -> dict[tuple[str, str], Record]:
+    """Rows of this code by volume and input."""
+    return {
+        (str(row["volume_id"]), str(row["input_hash"])): row
+        for row in rows
+        if row["code_version"] == LABELS_CODE_VERSION
+    }
+
+
+def _share(begin: int, volume: Mapping[str, Any], total: int) -> Progress:
+    """Report the work on one volume as slices of all volumes."""
+    return lambda done, of: report(_TABLE, begin + volume["size_z_voxels"] * done // of, total)
+
+
+def _label(store: "Store", volume: Mapping[str, Any], plan: _Plan, progress: Progress) -> Record:
+    if plan.options is not None and not store.volume_store.has("labels", plan.label_volume):
+        _segment(store, volume, plan, plan.options, progress)
+    labels = store.volume_store.open("labels", plan.label_volume)
+    found = _survey(labels)
+    return {
+        "dataset": volume["dataset"],
+        "volume_id": plan.volume_id,
+        "label_volume": plan.label_volume,
+        "segmentation_method": plan.method,
+        "segmentation_source": plan.source,
+        "segmentation_settings": plan.settings,
+        "particle_count": found.count,
+        "particle_fraction": found.voxels / math.prod(labels.shape),
+        "overlay": _draw(store, volume, labels, found.fullest),
+        "input_hash": plan.input_hash,
+        "code_version": LABELS_CODE_VERSION,
+    }
+
+
+def _segment(
+    store: "Store",
+    volume: Mapping[str, Any],
+    plan: _Plan,
+    options: WatershedOptions,
+    progress: Progress,
+) -> None:
+    """Put the watershed of a volume into the store; no voxel that is not finite is particle."""
+    source = store.volume_store.open(plan.source, plan.source_hash)
+    gaps = plan.source == "grey" and volume["nonfinite_voxels"] > 0
+    with tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
+        labels = segment_any(
+            _filled(source, volume, options) if gaps else source,
+            spacing_um=plan.spacing_um,
+            options=options,
+            scratch=Path(scratch),
+            progress=progress,
+        )
+        store.volume_store.put(
+            "labels",
+            plan.label_volume,
+            _slabs(labels, source if gaps else None, source.chunks[0]),
+            shape=source.shape,
+            dtype=label_type(labels),
+            voxel_size_um=plan.spacing_um,
+            attributes={
+                "segmentation_method": plan.method,
+                "segmentation_source": plan.source,
+                "segmentation_settings": plan.settings,
+                "source_hash": plan.source_hash,
+                "input_hash": plan.input_hash,
+                "code_version": LABELS_CODE_VERSION,
+            },
+        )
+
+
+def _filled(
+    source: Sliceable, volume: Mapping[str, Any], options: WatershedOptions
+) -> FiniteVolume:
+    """Grey values with the background's end of their range where they are not finite."""
+    level = volume["grey_max" if options.polarity == "dark" else "grey_min"]
+    if level is None:
+        raise InvalidVolumeError("no grey value is finite: nothing can be told apart")
+    return FiniteVolume(source, level)
+
+
+def _slabs(
+    labels: npt.NDArray[np.int32], grey: Sliceable | None, depth: int
+) -> Callable[[int], Iterator[npt.NDArray[Any]]]:
+    """Labels slab by slab from any slice on, 0 where `grey` is not finite."""
+    kind = label_type(labels)
+
+    def slabs(start: int) -> Iterator[npt.NDArray[Any]]:
+        for z in range(start, len(labels), depth):
+            slab = labels[z : z + depth].astype(kind)
+            if grey is not None:
+                slab[~np.isfinite(grey[z : z + depth])] = 0
+            yield slab
+
+    return slabs
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Distinct labels, labelled voxels, and the planes (z, y, x) that hold most of them."""
+
+    count: int
+    voxels: int
+    fullest: tuple[int, int, int] | None
+
+
+def _survey(labels: "StoredVolume") -> _Found:
+    """Look through a label volume, slab by slab.
+
+    Raises:
+        InvalidVolumeError: it holds something else than integers from 0 on.
+    """
+    distinct = np.zeros(0, labels.dtype)
+    planes = [np.zeros(extent, np.int64) for extent in labels.shape]
+    for z in range(0, labels.shape[0], labels.chunks[0]):
+        slab = parse_labels(labels[z : z + labels.chunks[0]])
+        distinct = np.union1d(distinct, _distinct(slab))
+        inside = slab > 0
+        planes[0][z : z + len(slab)] = np.count_nonzero(inside, axis=(1, 2))
+        planes[1] += np.count_nonzero(inside, axis=(0, 2))
+        planes[2] += np.count_nonzero(inside, axis=(0, 1))
+    z, y, x = (int(plane.argmax()) for plane in planes)
+    return _Found(len(distinct), int(planes[0].sum()), (z, y, x) if len(distinct) else None)
+
+
+def _distinct(slab: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values above 0."""
+    highest = int(slab.max())
+    if highest >= _COUNTED_LABELS:
+        values = np.unique(slab)
+        return values[values > 0]
+    seen = np.zeros(highest + 1, np.bool_)
+    for plane in slab:  # an index of the whole slab would take eight bytes a voxel
+        seen[plane] = True
+    seen[0] = False
+    return np.flatnonzero(seen).astype(slab.dtype)
+
+
+def _draw(
+    store: "Store",
+    volume: Mapping[str, Any],
+    labels: "StoredVolume",
+    centre: tuple[int, int, int] | None,
+) -> str:
+    """Keep a picture of the labels over the grey values, or what else there is."""
+    kind = next((kind for kind in ("grey", "phases") if volume[f"{kind}_hash"]), None)
+    shown = labels if kind is None else store.volume_store.open(kind, volume[f"{kind}_hash"])
+    picture = sections_jpeg(
+        shown, labels, spacing_um=spacing_of(volume), side_px=_PICTURE_SIDE_PX, centre=centre
+    )
+    with written(store, "files"):
+        return store.files.put(picture)

@@ -1,0 +1,268 @@
+"""Particles of a collection's volumes and their contacts, one row each.
+
+Out of scope: where the labels come from (`graindex.volume_labels`) and the attributes themselves
+(`models.measure`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graindex.arrays import IN_MEMORY_BYTES
+from graindex.checkpoint import Checkpoint
+from graindex.files import sha256
+from graindex.outcome import Outcome
+from graindex.progress import report
+from graindex.recipes import Recipe, settings_json
+from graindex.stored_volumes import EXPECTED, reason, spacing_of, written
+from models.measure.arrays import Sliceable
+from models.measure.morphology import CLOSE_UP
+from models.measure.particles_3d import CODE_VERSION, MeasureOptions, measure_particles_3d
+from schemas.arrow import empty, from_columns
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+PARTICLES_3D_CODE_VERSION = f"1+measure.{CODE_VERSION}"
+
+_PARTICLES, _CONTACTS = "particles_3d", "contacts"
+_TABLES = (_CONTACTS, _PARTICLES)
+"""In the order in which a volume's rows are kept: where its particles are, its contacts are too."""
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+def refresh_particles_3d(store: "Store", recipe: Recipe, *, author: str) -> dict[str, Outcome]:
+    """Bring the particles of a collection's volumes, and their contacts, up to date.
+
+    A volume is measured when its labels, grey values, phases, spacing, the options or the code
+    changed. Of a volume whose measurement was cut short, finished particles are not looked at
+    again.
+
+    Returns:
+        What was done, by table; counts are of rows.
+
+    Raises:
+        HomeError: the store cannot be written, as when the disk is full.
+    """
+    dataset = recipe.dataset
+    labelled = _labelled(store, recipe)
+    wanted = {one.volume_id: one.input_hash for one in labelled}
+    before = {name: store.lake.read(name, dataset) for name in _TABLES}
+    kept = {name: _standing(rows, wanted) for name, rows in before.items()}
+    work = Checkpoint(store.location, _PARTICLES, dataset)
+    resumed = _resumed(work, wanted, _ids(kept[_PARTICLES]))
+    done = _ids(kept[_PARTICLES]) | _ids(resumed[_PARTICLES])
+    todo = [one for one in labelled if one.particle_count and one.volume_id not in done]
+    fresh, refused = _measure_all(store, recipe.measurement, todo, work)
+    rows = {
+        name: _together(name, [kept[name], resumed[name], *(tables[name] for tables in fresh)])
+        for name in _TABLES
+    }
+    snapshot = store.lake.replace(
+        rows, dataset, author=author, message=f"particles and contacts of {dataset}"
+    )
+    work.clear()
+    measured = {one.volume_id for one in labelled} - {one.volume_id for one in refused}
+    lines = {one.path: line for one, line in refused.items()}
+    return {
+        name: Outcome(
+            rows=rows[name].num_rows,
+            computed=rows[name].num_rows - kept[name].num_rows,
+            kept=kept[name].num_rows,
+            dropped=before[name].num_rows - _of_volumes(before[name], measured).num_rows,
+            refused=lines,
+            snapshot=snapshot,
+        )
+        for name in (_PARTICLES, _CONTACTS)
+    }
+
+
+def inputs_of_particles_3d(store: "Store", recipe: Recipe) -> dict[str, str]:
+    """What the particles of each volume rest on, by `volume_id`; without volumes that have none."""
+    return {one.volume_id: one.input_hash for one in _labelled(store, recipe) if one.particle_count}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """A volume with its labels: rows of `volumes` and `particle_labels_3d`."""
+
+    volume: Mapping[str, Any]
+    label_volume: str
+    particle_count: int
+    input_hash: str
+
+    @property
+    def volume_id(self) -> str:
+        return str(self.volume["volume_id"])
+
+    @property
+    def path(self) -> str:
+        return str(self.volume["path"])
+
+
+def _labelled(store: "Store", recipe: Recipe) -> list[_Labelled]:
+    """Volumes that have labels, with the hash of all that decides what is measured."""
+    settings = settings_json(recipe.measurement)
+    labels = {
+        row["volume_id"]: row
+        for row in store.lake.read("particle_labels_3d", recipe.dataset).to_pylist()
+    }
+    found = []
+    for volume in store.lake.read("volumes", recipe.dataset).to_pylist():
+        row = labels.get(volume["volume_id"])
+        if row is not None:
+            parts = (row["label_volume"], volume["grey_hash"], volume["phases_hash"])
+            input_hash = sha256(*parts, *map(str, spacing_of(volume)), settings)
+            count = row["particle_count"]
+            found.append(_Labelled(volume, row["label_volume"], count, input_hash))
+    return found
+
+
+def _ids(rows: pa.Table) -> set[str]:
+    return set(rows["volume_id"].unique().to_pylist())
+
+
+def _of_volumes(rows: pa.Table, ids: set[str]) -> pa.Table:
+    return rows.filter(pc.is_in(rows["volume_id"], pa.array(sorted(ids), pa.string())))
+
+
+def _standing(rows: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
+    """Rows that today's code would make again from today's inputs."""
+    pairs = pa.array([f"{volume} {input_hash}" for volume, input_hash in wanted.items()])
+    found = pc.binary_join_element_wise(rows["volume_id"], rows["input_hash"], " ")
+    return rows.filter(
+        pc.and_(
+            pc.is_in(found, pairs.cast(pa.string())),
+            pc.equal(rows["code_version"], PARTICLES_3D_CODE_VERSION),
+        )
+    )
+
+
+def _resumed(work: Checkpoint, wanted: Mapping[str, str], known: set[str]) -> dict[str, pa.Table]:
+    """Rows of volumes that runs finished which did not commit."""
+    saved = {name: _standing(_distinct(name, work.load(name)), wanted) for name in _TABLES}
+    ids = _ids(saved[_PARTICLES]) - known
+    return {name: _of_volumes(rows, ids) for name, rows in saved.items()}
+
+
+def _distinct(name: str, rows: pa.Table) -> pa.Table:
+    """Leave out what two runs at once, or a run before and after a kill, kept twice."""
+    key = [*TABLES[name].key, "input_hash", "code_version"]
+    places = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
+    firsts = places.group_by(key).aggregate([("place", "min")])["place_min"]
+    return rows.take(firsts)
+
+
+def _together(name: str, parts: Sequence[pa.Table]) -> pa.Table:
+    table = empty(TABLES[name])
+    return pa.concat_tables(
+        [table, *(part.select(table.column_names) for part in parts)], promote_options="permissive"
+    )
+
+
+def _measure_all(
+    store: "Store", options: MeasureOptions, todo: Sequence[_Labelled], work: Checkpoint
+) -> tuple[list[dict[str, pa.Table]], dict[_Labelled, str]]:
+    """Tables of each volume, and what could not be measured, with the reason."""
+    fresh: list[dict[str, pa.Table]] = []
+    refused: dict[_Labelled, str] = {}
+    total = sum(one.particle_count for one in todo)
+    seen = 0
+    for one in todo:
+        report(_PARTICLES, seen, total)
+        try:
+            tables = _measure(store, options, one, work, seen, total)
+        except EXPECTED as error:
+            refused[one] = reason(store, one.volume, error, label_volume=one.label_volume)
+        else:
+            with written(store, "work"):
+                work.save_tables(tables)
+            fresh.append(tables)
+        seen += one.particle_count
+    report(_PARTICLES, total, total)
+    return fresh, refused
+
+
+def _measure(
+    store: "Store",
+    options: MeasureOptions,
+    one: _Labelled,
+    work: Checkpoint,
+    seen: int,
+    total: int,
+) -> dict[str, pa.Table]:
+    """Measure one volume, from where an earlier run was cut short."""
+    name = sha256(one.input_hash, PARTICLES_3D_CODE_VERSION)
+    known = [rows for rows in work.load_arrays(name) if rows.dtype == CLOSE_UP]
+
+    def keep(rows: npt.NDArray[np.void]) -> None:
+        with written(store, "work"):
+            work.save_array(name, rows)
+
+    measured = measure_particles_3d(
+        _voxels(store, "labels", one.label_volume),
+        spacing_um=spacing_of(one.volume),
+        grey=_companion(store, "grey", one),
+        phases=_companion(store, "phases", one),
+        options=options,
+        progress=lambda done, of: report(_PARTICLES, seen + one.particle_count * done // of, total),
+        known=np.concatenate(known) if known else None,
+        keep=keep,
+    )
+    return {
+        _CONTACTS: _contact_rows(one, measured.contacts),
+        _PARTICLES: _particle_rows(one, measured.particles),
+    }
+
+
+def _voxels(store: "Store", kind: str, key: str) -> Sliceable:
+    """Voxels in memory where they fit, else as they lie in the store."""
+    stored = store.volume_store.open(kind, key)
+    if math.prod(stored.shape) * stored.dtype.itemsize > IN_MEMORY_BYTES:
+        return stored
+    array = np.empty(stored.shape, stored.dtype)
+    for z in range(0, len(array), stored.chunks[0]):  # no second copy of the whole
+        array[z : z + stored.chunks[0]] = stored[z : z + stored.chunks[0]]
+    return array
+
+
+def _companion(store: "Store", kind: str, one: _Labelled) -> Sliceable | None:
+    key = one.volume[f"{kind}_hash"]
+    return None if key is None else _voxels(store, kind, key)
+
+
+def _particle_rows(one: _Labelled, columns: Columns) -> pa.Table:
+    ids = _particle_ids(one, columns["label"])
+    return from_columns(
+        TABLES[_PARTICLES], {**columns, "particle_id": ids, **_common(one, len(ids))}
+    )
+
+
+def _contact_rows(one: _Labelled, columns: Columns) -> pa.Table:
+    ends = {f"particle_{end}_id": _particle_ids(one, columns[f"label_{end}"]) for end in "ab"}
+    return from_columns(
+        TABLES[_CONTACTS], {**columns, **ends, **_common(one, len(columns["label_a"]))}
+    )
+
+
+def _particle_ids(one: _Labelled, labels: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+    ids = [sha256(one.volume_id, one.label_volume, str(label))[:16] for label in labels.tolist()]
+    return np.array(ids, object)
+
+
+def _common(one: _Labelled, rows: int) -> dict[str, npt.NDArray[np.object_]]:
+    told = {
+        "dataset": one.volume["dataset"],
+        "volume_id": one.volume_id,
+        "input_hash": one.input_hash,
+        "code_version": PARTICLES_3D_CODE_VERSION,
+    }
+    return {name: np.full(rows, text, object) for name, text in told.items()}

@@ -1,0 +1,92 @@
+"""Watershed of a volume of any size: in one piece, or block by block into a mapped file.
+
+Out of scope: the method itself (`models.segment`), files (`graindex.segmenting`) and the store
+(`graindex.volume_labels`).
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graindex.errors import HomeError
+from models.measure.arrays import Sliceable
+from models.segment.blocks import segment_blocks
+from models.segment.watershed import WatershedOptions, segment_volume
+
+WHOLE_VOXELS = 1 << 26
+"""A larger volume is segmented block by block, into a file that is mapped."""
+
+Progress = Callable[[int, int], None]
+
+
+class FiniteVolume:
+    """A volume whose NaN and infinite voxels read as one finite value; nothing is held.
+
+    Attributes:
+        shape: (Z, Y, X).
+        dtype: of the voxels.
+    """
+
+    def __init__(self, volume: Sliceable, replacement: float) -> None:
+        self.shape = tuple(volume.shape)
+        self.dtype = np.dtype(volume.dtype)
+        self._volume = volume
+        self._replacement = self.dtype.type(replacement)
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Read a region."""
+        voxels = np.asarray(self._volume[index])
+        return np.where(np.isfinite(voxels), voxels, self._replacement)
+
+
+def segment_any(
+    volume: Sliceable,
+    *,
+    spacing_um: Sequence[float],
+    options: WatershedOptions,
+    scratch: Path,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.int32]:
+    """Divide a volume into particles, within bounded memory where it is large.
+
+    Args:
+        volume: (Z, Y, X) finite grey levels, or phases; sliced as needed.
+        spacing_um: (dz, dy, dx) in µm.
+        options: of the watershed.
+        scratch: folder for the labels of a large volume; the result lives as long as it does.
+        progress: told the steps done, and all, of a large volume.
+
+    Returns:
+        (Z, Y, X) int32, 0 background, particles from 1; may be a memory map.
+
+    Raises:
+        InvalidVolumeError: the volume cannot be segmented with these options.
+        HomeError: the scratch folder has no room.
+    """
+    if math.prod(volume.shape) <= WHOLE_VOXELS:
+        return segment_volume(np.asarray(volume[...]), spacing_um=spacing_um, options=options)
+    labels = _mapped(scratch / "labels", tuple(volume.shape))
+    segment_blocks(volume, labels, spacing_um=spacing_um, options=options, progress=progress)
+    return labels
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """Map a file of zeros whose room is taken at once: a full disk would kill the process later."""
+    size = math.prod(shape) * np.dtype(np.int32).itemsize
+    try:
+        with file.open("wb") as opened:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(opened.fileno(), 0, size)
+            opened.truncate(size)
+    except OSError as error:
+        message = (
+            f"{file.parent} has no room for {size / 1e9:.1f} GB of labels: {error.strerror}; "
+            "point TMPDIR to a larger disk"
+        )
+        raise HomeError(message) from error
+    return np.memmap(file, np.int32, "r+", shape=shape)
