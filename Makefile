@@ -43,6 +43,7 @@ bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
 	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/grain_statistics.py
 	$(BIN)/python benchmarks/paper_volume.py
+	$(BIN)/python benchmarks/real_particles.py
 
 ui: $(STAMP) ## open the Dagster UI of the home
 	$(BIN)/graindex ui --home $(HOME_FOLDER)

@@ -25,7 +25,7 @@ from graindex.catalogue import (
     metadata=definition_metadata("datasets"),
 )
 def datasets(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
-    """Registered collections of micrographs: where they lie, their terms and their size."""
+    """Registered collections of images or volumes: where they lie, their terms and their size."""
     opened = store.open()
     dataset = context.partition_key
     outcome = refresh_dataset(opened, opened.recipe(dataset), author=author(context))

@@ -11,8 +11,8 @@ import dagster as dg
 
 from assets.collections import author, datasets, samples
 from assets.previews import contact_sheet, spread
-from assets.resources import DATASETS, LANCE_POOL, OWNERS, StoreResource
-from assets.table_metadata import definition_metadata, outcome_metadata
+from assets.resources import DATASETS, LANCE_POOL, OF_IMAGES, OWNERS, StoreResource
+from assets.table_metadata import definition_metadata, outcome_metadata, warn_of_refused
 from graindex.catalogue import refresh_micrographs
 from graindex.derive import VECTORS_CODE_VERSION, refresh_quality, refresh_vectors
 from graindex.examine import CODE_VERSION
@@ -26,6 +26,7 @@ _SHOWN = 12
     group_name="catalogue",
     kinds={"duckdb", "parquet", "opencv"},
     owners=OWNERS,
+    tags=OF_IMAGES,
     code_version=CODE_VERSION,
     metadata=definition_metadata("micrographs"),
     deps=[datasets, samples],
@@ -37,8 +38,7 @@ def micrographs(
     opened = store.open()
     dataset = context.partition_key
     outcome = refresh_micrographs(opened, opened.recipe(dataset), author=author(context))
-    for path, reason in outcome.refused.items():
-        context.log.warning(f"quarantined {path}: {reason}")
+    warn_of_refused(context, "micrographs", outcome)
     rows = opened.read("micrographs", dataset).to_pylist()
     rows.sort(key=lambda row: (row["path"], row["page"]))
     specimens = opened.read("samples", dataset).to_pylist()
@@ -53,6 +53,7 @@ def micrographs(
     group_name="quality",
     kinds={"duckdb", "parquet", "opencv"},
     owners=OWNERS,
+    tags=OF_IMAGES,
     code_version=QUALITY_CODE_VERSION,
     metadata=definition_metadata("image_quality"),
     deps=[micrographs],
@@ -81,6 +82,7 @@ def image_quality(
     group_name="embeddings",
     kinds={"lancedb", "pytorch", "openvino"},
     owners=OWNERS,
+    tags=OF_IMAGES,
     code_version=VECTORS_CODE_VERSION,
     metadata=definition_metadata("micrograph_vectors"),
     pool=LANCE_POOL,

@@ -23,7 +23,7 @@ _CAPTION_LETTERS = 20
 
 
 def contact_sheet(
-    store: Store, tiles: Iterable[tuple[str, str]], columns: int = 6
+    store: Store, tiles: Iterable[tuple[str, str]], columns: int = 6, tile_px: int = TILE_PX
 ) -> dg.MetadataValue:
     """Thumbnails side by side.
 
@@ -31,14 +31,17 @@ def contact_sheet(
         store: where the thumbnails lie.
         tiles: content address of each thumbnail, and its caption.
         columns: tiles in a row.
+        tile_px: longer side of a tile.
     """
-    cells = [(_tile(store, address), _short(caption)) for address, caption in tiles]
+    letters = _CAPTION_LETTERS * tile_px // TILE_PX
+    cells = [(_tile(store, address, tile_px), _short(text, letters)) for address, text in tiles]
     if not cells:
         return dg.MetadataValue.md("no images")
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     heights = [max(tile.height for tile, _ in row) + _LABEL_PX + _GAP_PX for row in rows]
-    cell = TILE_PX + _GAP_PX
-    sheet = Image.new("L", (min(columns, len(cells)) * cell, sum(heights)), 255)
+    cell = tile_px + _GAP_PX
+    size = (min(columns, len(cells)) * cell, sum(heights))
+    sheet = Image.new("RGB", size, (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=11)
     foot = 0
@@ -46,22 +49,24 @@ def contact_sheet(
         foot += height
         for column, (tile, caption) in enumerate(row):
             sheet.paste(tile, (column * cell, foot - height))
-            draw.text((column * cell, foot - _GAP_PX - _LABEL_PX), caption, fill=0, font=font)
+            draw.text(
+                (column * cell, foot - _GAP_PX - _LABEL_PX), caption, fill=(0, 0, 0), font=font
+            )
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=80)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![preview](data:image/jpeg;base64,{encoded})")
 
 
-def _tile(store: Store, address: str) -> Image.Image:
+def _tile(store: Store, address: str, side_px: int) -> Image.Image:
     tile = Image.open(io.BytesIO(store.files.get(address)))
-    tile.thumbnail((TILE_PX, TILE_PX))
+    tile.thumbnail((side_px, side_px))
     return tile
 
 
-def _short(caption: str) -> str:
+def _short(caption: str, letters: int) -> str:
     """The end of a caption, which tells files of one folder apart."""
-    return caption if len(caption) <= _CAPTION_LETTERS else f"…{caption[1 - _CAPTION_LETTERS :]}"
+    return caption if len(caption) <= letters else f"…{caption[1 - letters :]}"
 
 
 def spread(rows: Sequence[T], count: int) -> list[T]:

@@ -13,6 +13,11 @@ DATASETS = dg.DynamicPartitionsDefinition(name="dataset")
 OWNERS = ["team:graindex"]
 LANCE_POOL = "lance_writer"
 
+KIND_TAG = "graindex/kind"
+OF_IMAGES = {KIND_TAG: "micrographs"}
+OF_VOLUMES = {KIND_TAG: "volumes"}
+"""Tags of assets that only one kind of collection fills; assets without are of both."""
+
 
 class StoreResource(dg.ConfigurableResource[Store]):
     """Opens the store of a home.

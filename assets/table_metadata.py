@@ -106,6 +106,12 @@ def outcome_metadata(name: str, outcome: Outcome, rows: pa.Table | None = None) 
     return metadata
 
 
+def warn_of_refused(context: dg.AssetExecutionContext, name: str, outcome: Outcome) -> None:
+    """Log what an asset could not use, with the reason."""
+    for what, reason in outcome.refused.items():
+        context.log.warning(f"{name}: refused {what}: {reason}")
+
+
 def _extra_columns(table: Table, rows: pa.Table) -> dict[str, str]:
     return {
         field.name: "number" if pa.types.is_floating(field.type) else "text"

@@ -18,7 +18,7 @@ from schemas.ddl import literal
 
 VECTORS = "vectors"
 
-CATALOG_VIEW = f"""
+_MICROGRAPH_CATALOG = f"""
 CREATE OR REPLACE TEMP VIEW micrograph_catalog AS
 SELECT m.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
        q.* EXCLUDE (dataset, micrograph_id, input_hash, code_version)
@@ -26,6 +26,17 @@ FROM {CATALOG}.micrographs m
 LEFT JOIN {CATALOG}.samples s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
 LEFT JOIN {CATALOG}.image_quality q
        ON q.dataset = m.dataset AND q.micrograph_id = m.micrograph_id
+"""
+
+_VOLUME_CATALOG = f"""
+CREATE OR REPLACE TEMP VIEW volume_catalog AS
+SELECT v.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
+       p.label_volume, p.segmentation_method, p.segmentation_source, p.particle_count,
+       p.particle_fraction, p.overlay
+FROM {CATALOG}.volumes v
+LEFT JOIN {CATALOG}.samples s ON s.dataset = v.dataset AND s.sample_id = v.sample_id
+LEFT JOIN {CATALOG}.particle_labels_3d p
+       ON p.dataset = v.dataset AND p.volume_id = v.volume_id
 """
 
 _SEARCHES = frozenset({"lance_vector_search", "lance_fts", "lance_hybrid_search"})
@@ -64,7 +75,8 @@ class QueryConnection:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
         cursor.execute(f"USE {CATALOG}")
-        cursor.execute(CATALOG_VIEW)
+        cursor.execute(_MICROGRAPH_CATALOG)
+        cursor.execute(_VOLUME_CATALOG)
         return cursor
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:

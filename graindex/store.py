@@ -101,7 +101,7 @@ class Store:
         return load_recipe(self.location, dataset)
 
     def sql(self, query: str) -> "duckdb.DuckDBPyRelation":
-        """Read-only SQL over the lake's tables, `micrograph_catalog` and `vectors.main.…`.
+        """Read-only SQL over tables, `micrograph_catalog`, `volume_catalog` and `vectors.main.…`.
 
         Returns:
             A relation: `.pl()`, `.arrow()`, `.df()`, `.fetchall()`.

@@ -8,16 +8,30 @@ import dagster as dg
 
 from assets.collections import datasets, samples
 from assets.micrographs import image_quality, micrograph_vectors, micrographs
+from assets.particles import electrode_statistics, particle_masks_2d, particles_2d
 from assets.resources import StoreResource
+from assets.volumes import particle_labels_3d, particles_3d, volumes
 from graindex.location import HOME_VARIABLE
 from orchestration.checks import CHECKS
-from orchestration.jobs import catalog_job
+from orchestration.jobs import CATALOG_JOBS
 from orchestration.sensors import new_files
 
 defs = dg.Definitions(
-    assets=[datasets, samples, micrographs, image_quality, micrograph_vectors],
+    assets=[
+        datasets,
+        samples,
+        micrographs,
+        image_quality,
+        micrograph_vectors,
+        particle_masks_2d,
+        particles_2d,
+        volumes,
+        particle_labels_3d,
+        particles_3d,
+        electrode_statistics,
+    ],
     asset_checks=CHECKS,
-    jobs=[catalog_job],
+    jobs=CATALOG_JOBS,
     sensors=[new_files],
     resources={"store": StoreResource(home=dg.EnvVar(HOME_VARIABLE))},
     # One process a run: a run is one collection, and the encoder's threads fill the machine.

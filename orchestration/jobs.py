@@ -5,16 +5,22 @@ Out of scope: what the assets do.
 
 import dagster as dg
 
-CATALOG = "catalog"
+from assets.resources import KIND_TAG
+
+CATALOG: dict[str, str] = {"micrographs": "catalog_micrographs", "volumes": "catalog_volumes"}
 CHECK = "check"
 # The argument `partition_key` looks for partitions among a job's assets; a job of checks has none.
 PARTITION_TAG = "dagster/partition"
 
-catalog_job = dg.define_asset_job(
-    CATALOG,
-    selection=dg.AssetSelection.all(),
-    description="Brings every asset of one collection up to date and checks it.",
-)
+
+CATALOG_JOBS = [
+    dg.define_asset_job(
+        CATALOG[kind],
+        selection=dg.AssetSelection.all() - dg.AssetSelection.tag(KIND_TAG, other),
+        description=f"Brings every asset of one collection of {kind} up to date and checks it.",
+    )
+    for kind, other in (("micrographs", "volumes"), ("volumes", "micrographs"))
+]
 
 # Not among the definitions: Dagster gives a job of checks no partitions to choose from, so that it
 # runs only where the partition comes with the run, as `graindex check` does.

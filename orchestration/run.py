@@ -4,7 +4,7 @@ Out of scope: printing (`orchestration.cli`).
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import dagster as dg
 from assets.processes import PROCESS_TAG, process_tag
 from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
+from graindex.recipes import Kind
 from graindex.store import Store
 from orchestration.definitions import defs
 from orchestration.instance import open_instance, slots_assigned
@@ -83,47 +84,45 @@ def run_catalog(store: Store, datasets: Sequence[str], select: str | None = None
     Raises:
         CollectionError: a collection is not registered, or the selection selects nothing.
     """
-    return _run(store, datasets, CATALOG, _select(select))
+    selected = _select(select)
+    return _run(store, datasets, lambda kind: _catalog_job(kind, selected))
 
 
 def run_checks(store: Store, datasets: Sequence[str]) -> RunReport:
     """Check collections without computing anything."""
-    return _run(store, datasets, CHECK, None)
+    return _run(store, datasets, _check_job)
 
 
-def _select(select: str | None) -> list[dg.AssetKey] | None:
+def _select(select: str | None) -> frozenset[dg.AssetKey] | None:
     if select is None:
         return None
     graph = defs.resolve_asset_graph()
     try:
-        keys = dg.AssetSelection.from_string(select).resolve(graph)
+        # Assets that are computed in one go are selected together.
+        chosen = dg.AssetSelection.from_string(select).required_multi_asset_neighbors()
+        keys = chosen.resolve(graph)
     except (dg.DagsterError, ValueError) as error:
         message = f"selection {select!r} is wrong: {' '.join(str(error).split())}"
         raise CollectionError(message) from error
     known = graph.get_all_asset_keys()
-    chosen = sorted(key for key in keys if key in known)
-    if not chosen:
+    if not keys & known:
         names = ", ".join(sorted(key.to_user_string() for key in known))
         message = f"selection {select!r} selects no asset; there are {names}"
         raise CollectionError(message)
-    return chosen
+    return frozenset(keys & known)
 
 
 def _run(
-    store: Store, datasets: Sequence[str], job: str, keys: list[dg.AssetKey] | None
+    store: Store, datasets: Sequence[str], job_of: Callable[[Kind], dg.JobDefinition]
 ) -> RunReport:
-    for dataset in datasets:
-        store.recipe(dataset)
+    kinds = {dataset: store.recipe(dataset).kind for dataset in datasets}
+    jobs = {kind: job_of(kind) for kind in sorted(set(kinds.values()))}
     report = RunReport()
-    resolved = RUNNABLE.resolve_job_def(job)
-    if keys is not None:
-        # Dagster refuses a subset and another store in one call.
-        resolved = resolved.get_subset(asset_selection=frozenset(keys))
     with open_instance(store.location) as instance, slots_assigned(instance):
         instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
         for dataset in datasets:
             run_id = str(uuid.uuid4())
-            resolved.execute_in_process(
+            jobs[kinds[dataset]].execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 resources={"store": StoreResource(home=store.location.address)},
@@ -133,6 +132,30 @@ def _run(
             )
             _collect(report, dataset, instance.all_logs(run_id))
     return report
+
+
+def _catalog_job(kind: Kind, selected: frozenset[dg.AssetKey] | None) -> dg.JobDefinition:
+    """The job of collections of one kind, or the selected part of it.
+
+    Raises:
+        CollectionError: the selection holds nothing for this kind.
+    """
+    job = RUNNABLE.resolve_job_def(CATALOG[kind])
+    if selected is None:
+        return job
+    keys = frozenset(job.asset_layer.executable_asset_keys)
+    if not selected & keys:
+        names = ", ".join(sorted(key.to_user_string() for key in keys))
+        message = f"the selection has no asset of collections of {kind}; there are {names}"
+        raise CollectionError(message)
+    # Dagster refuses a subset and another store in one call.
+    return job.get_subset(asset_selection=selected & keys)
+
+
+def _check_job(kind: Kind) -> dg.JobDefinition:
+    """The checks of the assets that collections of one kind have."""
+    checks = RUNNABLE.resolve_job_def(CATALOG[kind]).asset_layer.asset_graph.asset_check_keys
+    return RUNNABLE.resolve_job_def(CHECK).get_subset(asset_check_selection=checks)
 
 
 def _collect(report: RunReport, dataset: str, entries: Iterable[dg.EventLogEntry]) -> None:

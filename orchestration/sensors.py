@@ -11,11 +11,11 @@ from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
 from graindex.scan import list_collection
 from orchestration.instance import assign_free_slots
-from orchestration.jobs import catalog_job
+from orchestration.jobs import CATALOG, CATALOG_JOBS
 
 
 @dg.sensor(
-    job=catalog_job,
+    jobs=CATALOG_JOBS,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Requests a run for each collection whose files or registration changed.",
@@ -26,6 +26,7 @@ def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.S
     opened = store.open()
     before: dict[str, str] = json.loads(context.cursor or "{}")
     after: dict[str, str] = {}
+    jobs: dict[str, str] = {}
     problems: list[str] = []
     for name in opened.datasets():
         try:
@@ -34,6 +35,7 @@ def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.S
         except CollectionError as error:
             problems.append(str(error))
             continue
+        jobs[name] = CATALOG[recipe.kind]
         after[name] = listing.signature(recipe.model_dump_json())
     changed = sorted(name for name in after if before.get(name) != after[name])
     partitions = set(context.instance.get_dynamic_partitions(str(DATASETS.name)))
@@ -42,7 +44,7 @@ def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.S
         context.log.warning(problem)
     return dg.SensorResult(
         # No run key: a folder that goes back to an earlier state must be looked at again.
-        run_requests=[dg.RunRequest(partition_key=name) for name in changed],
+        run_requests=[dg.RunRequest(partition_key=name, job_name=jobs[name]) for name in changed],
         dynamic_partitions_requests=[DATASETS.build_add_request(new)] if new else [],
         cursor=json.dumps(after),
         skip_reason=None if changed else "; ".join(problems) or "no file changed",

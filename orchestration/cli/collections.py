@@ -1,10 +1,9 @@
-"""Commands that bring collections in and up to date: add, materialize, status, check.
+"""Commands that bring collections up to date: materialize, status, check.
 
-Out of scope: the work itself.
+Out of scope: registering them (`add`), and the work itself.
 """
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,66 +23,9 @@ DATA_FAILED = 1
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(add)
     app.command()(materialize)
     app.command()(status)
     app.command()(check)
-
-
-def add(
-    path: Annotated[str, typer.Argument(help="Folder, or URL of a bucket prefix, with images.")],
-    dataset: Annotated[str, typer.Option(help="Name of the collection.")],
-    label_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression; its named groups label each image's path below PATH. "
-            "A group `sample` names the specimen."
-        ),
-    ] = None,
-    samples: Annotated[
-        str | None,
-        typer.Option(help="CSV joined by `path`, `file` or `image`, or by `sample`."),
-    ] = None,
-    pixel_size_um: Annotated[
-        float | None, typer.Option(help="Pixel size of every image, in µm.")
-    ] = None,
-    modality: Annotated[str, typer.Option(help="SEM, TEM or optical.")] = "SEM",
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the originals into the home.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Move a registered collection to another PATH.")
-    ] = False,
-    description: Annotated[str | None, typer.Option(help="What the collection is.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Terms of use.")] = None,
-    citation: Annotated[str | None, typer.Option(help="How to cite it.")] = None,
-    home: HomeOption = None,
-) -> None:
-    """Register a collection of micrographs; nothing is read but names.
-
-    Registering the same folder again updates its pattern, table or pixel size.
-    """
-    from graindex.registration import register_collection
-    from graindex.store import open_store
-
-    store = open_store(home)
-    registered = register_collection(
-        store,
-        path,
-        copy=copy,
-        force=force,
-        dataset=dataset,
-        label_pattern=label_pattern,
-        samples_uri=str(Path(samples).absolute()) if samples and "://" not in samples else samples,
-        declared_pixel_size_um=pixel_size_um,
-        modality=modality,
-        description=description,
-        source=source,
-        licence=licence,
-        citation=citation,
-    )
-    for line in registered.lines():
-        notes.print(line)
-    notes.print(f"next: graindex materialize --dataset {dataset}")
 
 
 def materialize(

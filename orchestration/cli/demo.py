@@ -1,21 +1,13 @@
-"""The command `demo`: a phantom collection from nothing to counts, queries and a search.
+"""The command `demo`: phantom collections from nothing to counts, queries and a search.
 
-Out of scope: how phantoms are made (`models.phantoms`).
+Out of scope: how phantoms are made (`orchestration.cli.demo_collections`, `models.phantoms`).
 """
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from orchestration.cli.output import Format, HomeOption, answer, emit, notes, progress_bars
-
-if TYPE_CHECKING:
-    from graindex.registration import Registered
-    from graindex.store import Store
-
-DATASET = "phantom_sem"
 
 QUERIES = (
     (
@@ -40,6 +32,45 @@ QUERIES = (
         GROUP BY ALL ORDER BY 1, 2
         """,
     ),
+    (
+        "Grains planted in the images, and grains found",
+        """
+        SELECT grain_diameter_um, count(DISTINCT micrograph_id) AS images, count(*) AS grains,
+               median(p.equivalent_diameter_um) AS diameter_d50_um,
+               median(p.circularity) AS circularity
+        FROM particles_2d p JOIN micrograph_catalog USING (dataset, micrograph_id)
+        WHERE dataset = 'phantom_sem' AND NOT touches_border GROUP BY 1 ORDER BY 1
+        """,
+    ),
+    (
+        "Damage after 10 and 50 cycles: planted, and as measured in the tomograms",
+        """
+        SELECT cycles, damage_planted, count(*) AS particles, avg(damage) AS damage_measured,
+               stddev(damage) AS damage_sd, corr(damage, depth_fraction) AS damage_depth_r,
+               avg(detachment) AS detachment, median(equivalent_diameter_um) AS diameter_d50_um
+        FROM particles_3d JOIN volume_catalog USING (dataset, volume_id)
+        WHERE NOT touches_border GROUP BY ALL ORDER BY 1
+        """,
+    ),
+    (
+        "The ten most damaged particles with their volume and depth",
+        """
+        SELECT cycles, particle_id, damage, volume_um3, z_um, depth_fraction
+        FROM particles_3d JOIN volume_catalog USING (dataset, volume_id)
+        ORDER BY damage DESC LIMIT 10
+        """,
+    ),
+    (
+        "Median sphericity by collection and size decile",
+        """
+        SELECT dataset, size_decile, min(equivalent_diameter_um) AS diameter_from_um,
+               max(equivalent_diameter_um) AS diameter_to_um, median(sphericity) AS sphericity,
+               count(*) AS particles
+        FROM (SELECT *, ntile(10) OVER (PARTITION BY dataset ORDER BY equivalent_diameter_um)
+                        AS size_decile FROM particles_3d)
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+    ),
 )
 
 
@@ -49,12 +80,13 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(home: HomeOption = None) -> int:
-    """Make a phantom SEM collection, materialise it, and show what can be asked.
+    """Make phantom SEM images and tomograms, materialise them, and show what can be asked.
 
     A second run finds everything in place and computes nothing.
     """
     from graindex.errors import HomeError
     from graindex.store import init_store
+    from orchestration.cli import demo_collections as phantoms
     from orchestration.cli.collections import materialize
 
     started = time.perf_counter()
@@ -62,20 +94,27 @@ def demo(home: HomeOption = None) -> int:
     if store.location.folder is None:
         message = "the demo writes its images into the home: give a folder as --home"
         raise HomeError(message)
-    folder = store.location.folder / "demo" / DATASET
+    folder = store.location.folder / "demo"
     with progress_bars():
-        made = write_phantoms(folder)
-    notes.print(f"{made} phantom micrographs made in {folder}")
-    registered = register_demo(store, folder)
-    for line in registered.lines():
+        images = phantoms.write_sem(folder / phantoms.SEM)
+        electrodes = phantoms.write_electrodes(folder / phantoms.ELECTRODES)
+    notes.print(f"{images} phantom micrographs and {electrodes} electrodes made in {folder}")
+    registered = (
+        phantoms.register_sem(store, folder / phantoms.SEM),
+        phantoms.register_electrodes(store, folder / phantoms.ELECTRODES),
+    )
+    for line in (line for each in registered for line in each.lines()):
         notes.print(line)
-    code = materialize([DATASET], None, False, Format.TABLE, home)
+    names = [phantoms.SEM, phantoms.ELECTRODES]
+    code = materialize(names, None, False, Format.TABLE, home)
     for title, query in QUERIES:
         rows = store.table(query)
         emit(rows.to_pylist(), Format.TABLE, rows.column_names, title)
-    first = store.table(f"SELECT min(path) AS path FROM micrographs WHERE dataset = '{DATASET}'")
+    first = store.table(
+        f"SELECT min(path) AS path FROM micrographs WHERE dataset = '{phantoms.SEM}'"
+    )
     path = first["path"][0].as_py()
-    image = folder / path
+    image = folder / phantoms.SEM / path
     hits = store.similar(image, 6)
     shown = ("id", "distance", "sample", "path", "pixel_size_um")
     emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {path}")
@@ -88,55 +127,3 @@ def demo(home: HomeOption = None) -> int:
         f"  graindex status{where}"
     )
     return code
-
-
-def register_demo(store: "Store", folder: Path) -> "Registered":
-    """Register the phantoms in `folder` as the demo's collection."""
-    from graindex.registration import register_collection
-    from models.phantoms.collection import DEMO_LABEL_PATTERN
-
-    return register_collection(
-        store,
-        str(folder),
-        dataset=DATASET,
-        label_pattern=DEMO_LABEL_PATTERN,
-        samples_uri=str(folder / "samples.csv"),
-        description="Synthetic sintered ceramics with known grain size, roughness and brightness.",
-        source="graindex demo",
-        licence="Apache-2.0",
-    )
-
-
-def write_phantoms(folder: Path, count: int = 48) -> int:
-    """Render `count` images of the demo where they are missing; returns how many were made."""
-    import io
-
-    from PIL import Image
-
-    from graindex.parallel import in_threads
-    from graindex.progress import report
-    from models.phantoms.collection import PhantomFile, demo_collection, demo_samples_csv
-    from models.phantoms.sem import render
-    from models.phantoms.sidecar import sidecar_text
-
-    missing = [p for p in demo_collection(count) if not (folder / p.relative_path).exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    samples = folder / "samples.csv"
-    if not samples.exists():
-        samples.write_text(demo_samples_csv(), encoding="utf-8")
-
-    def make(phantom: PhantomFile) -> None:
-        target = folder / phantom.relative_path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = sidecar_text(phantom.config, target.name)
-        target.with_name(f"{target.name}.txt").write_bytes(text.encode())
-        buffer = io.BytesIO()
-        Image.fromarray(render(phantom.config).image).save(buffer, "PNG")
-        aside = target.with_name(f".{target.name}.part")
-        aside.write_bytes(buffer.getvalue())
-        aside.replace(target)
-
-    report("phantoms", 0, len(missing))
-    for done, _ in enumerate(in_threads(make, missing, expected=()), start=1):
-        report("phantoms", done, len(missing))
-    return len(missing)

@@ -28,7 +28,8 @@ def sql(
 ) -> None:
     """Run read-only SQL over tables and vectors.
 
-    Tables: `SHOW ALL TABLES`. Images with their specimen and quality: `micrograph_catalog`.
+    Tables: `SHOW ALL TABLES`. Images with their specimen and quality: `micrograph_catalog`;
+    volumes with their specimen and particle count: `volume_catalog`.
     Vectors: `vectors.main.micrographs`.
     """
     from graindex.store import open_store

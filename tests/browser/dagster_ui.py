@@ -22,7 +22,14 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from graindex.store import Store, init_store
-from orchestration.cli.demo import DATASET, register_demo, write_phantoms
+from orchestration.cli.demo_collections import (
+    ELECTRODES,
+    SEM,
+    register_electrodes,
+    register_sem,
+    write_electrodes,
+    write_sem,
+)
 from orchestration.run import run_catalog
 
 # Generous: the machine may be doing other things.
@@ -30,7 +37,7 @@ START_SECONDS = 180
 STOP_SECONDS = 60
 PAGE_MS = 60_000
 EXPANDED = "/asset-groups?expanded=" + "%2C".join(
-    f"global%40global%3A{group}" for group in ("catalogue", "quality", "embeddings")
+    f"global%40global%3A{group}" for group in ("catalogue", "quality", "embeddings", "particles")
 )
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
@@ -86,12 +93,14 @@ def new_page(browser: Browser, url: str, height: int = 900) -> Page:
 
 
 def make_home(home: Path, images: int) -> tuple[Store, Path]:
-    """A home with a materialised collection of phantoms; returns its store and its folder."""
-    folder = home / "demo" / DATASET
-    write_phantoms(folder, images)
+    """A home with the demo's collections, materialised; returns its store and the SEM folder."""
+    folder, electrodes = home / "demo" / SEM, home / "demo" / ELECTRODES
+    write_sem(folder, images)
+    write_electrodes(electrodes)
     store = init_store(home)
-    register_demo(store, folder)
-    report = run_catalog(store, [DATASET])
+    register_sem(store, folder)
+    register_electrodes(store, electrodes)
+    report = run_catalog(store, [SEM, ELECTRODES])
     assert not report.blocked, report
     return store, folder
 

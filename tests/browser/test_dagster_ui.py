@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from assets.processes import PROCESS_TAG
-from orchestration.cli.demo import DATASET, write_phantoms
+from orchestration.cli.demo_collections import ELECTRODES, SEM, write_sem
 from schemas.tables import TABLES
 from tests.browser.conftest import IMAGES
 from tests.browser.dagster_ui import EXPANDED, Ui, wait_for
@@ -20,26 +20,39 @@ GROUPS = {
     "micrographs": "catalogue",
     "image_quality": "quality",
     "micrograph_vectors": "embeddings",
+    "particle_masks_2d": "particles",
+    "particles_2d": "particles",
+    "volumes": "catalogue",
+    "particle_labels_3d": "particles",
+    "particles_3d": "particles",
+    "contacts": "particles",
+    "electrode_statistics": "particles",
 }
-RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId status jobName } } } }"
+OF_VOLUMES = {"volumes", "particle_labels_3d", "particles_3d", "contacts"}
+RUNS = """{ runsOrError(limit: 100) { ... on Runs { results {
+    runId status tags { key value } } } } }"""
 
 
-def runs(ui: Ui) -> dict[str, str]:
-    """Status of each run."""
+def runs(ui: Ui) -> dict[str, tuple[str, str]]:
+    """Collection and status of each run."""
     found = ui.graphql(RUNS)["runsOrError"]["results"]
-    return {run["runId"]: run["status"] for run in found}
+    tags = {run["runId"]: {t["key"]: t["value"] for t in run["tags"]} for run in found}
+    return {
+        run["runId"]: (tags[run["runId"]].get("dagster/partition", ""), run["status"])
+        for run in found
+    }
 
 
-def wait_for_new_run(ui: Ui, before: dict[str, str]) -> str:
-    """Wait until one more run has succeeded; returns its id."""
+def wait_for_new_run(ui: Ui, before: dict[str, tuple[str, str]], collections: set[str]) -> str:
+    """Wait until one more run of each collection has succeeded; returns that of the images."""
 
     def finished() -> bool:
-        fresh = {run: status for run, status in runs(ui).items() if run not in before}
-        assert "FAILURE" not in fresh.values(), fresh
-        return "SUCCESS" in fresh.values()
+        fresh = [told for run, told in runs(ui).items() if run not in before]
+        assert "FAILURE" not in {status for _, status in fresh}, fresh
+        return {name for name, status in fresh if status == "SUCCESS"} == collections
 
-    wait_for(finished, RUN_SECONDS, "a run to succeed")
-    (run,) = (run for run in runs(ui) if run not in before)
+    wait_for(finished, RUN_SECONDS, "runs to succeed")
+    (run,) = (run for run, (name, _) in runs(ui).items() if run not in before and name == SEM)
     return run
 
 
@@ -74,20 +87,21 @@ def test_an_asset_tells_its_columns_with_units_owners_and_counts(page: Page) -> 
     expect(body).to_contain_text(re.compile(rf"Row count\s*{IMAGES}"))
     for column in TABLES["micrographs"].columns:
         expect(page.get_by_role("cell", name=column, exact=True).first).to_be_attached()
-    expect(page.get_by_text("catalog", exact=True).first).to_be_visible()
+    expect(page.get_by_text("catalog_micrographs", exact=True).first).to_be_visible()
     expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
 
 
-@pytest.mark.parametrize("asset", ["micrographs", "image_quality", "micrograph_vectors"])
+@pytest.mark.parametrize("asset", sorted(GROUPS.keys() - {"datasets", "samples"}))
 def test_a_materialisation_shows_counts_snapshot_and_a_picture(page: Page, asset: str) -> None:
     page.goto(f"/assets/{asset}?view=events")
-    expect(page.get_by_text(f"Partition {DATASET} materialized")).to_be_visible()
+    collection = ELECTRODES if asset in OF_VOLUMES | {"electrode_statistics"} else SEM
+    expect(page.get_by_text(f"Partition {collection} materialized")).to_be_visible()
     table = page.locator("table").first
     expect(table).to_contain_text(re.compile(r"dagster/row_count\s*\d+"))
     which = "vector version" if TABLES[asset].in_lance else "lake snapshot"
     expect(table).to_contain_text(re.compile(rf"{which}\s*\d+"))
-    page.get_by_text("[Show Markdown]").click()
-    picture = page.get_by_role("img", name="preview")
+    page.get_by_text("[Show Markdown]").first.click()
+    picture = page.get_by_role("img", name="preview").first
     expect(picture).to_be_visible()
     page.wait_for_function("e => e.complete", arg=picture.element_handle())
     size = picture.evaluate("e => [e.naturalWidth, e.naturalHeight]")
@@ -107,10 +121,10 @@ def test_the_checks_of_an_asset_are_listed_and_passed(page: Page) -> None:
 
 def test_partitions_are_the_collections(page: Page, ui: Ui) -> None:
     page.goto("/assets/micrographs?view=partitions")
-    expect(page.get_by_text(DATASET, exact=True).first).to_be_visible()
+    expect(page.get_by_text(SEM, exact=True).first).to_be_visible()
     keys = """{ assetNodes { partitionKeys } }"""
     nodes = ui.graphql(keys)["assetNodes"]
-    assert all(node["partitionKeys"] == [DATASET] for node in nodes)
+    assert all(set(node["partitionKeys"]) == {SEM, ELECTRODES} for node in nodes)
 
 
 def test_column_lineage_is_part_of_the_materialisation(ui: Ui) -> None:
@@ -136,32 +150,33 @@ def test_column_lineage_is_part_of_the_materialisation(ui: Ui) -> None:
 
 def test_the_job_and_the_sensor_are_listed(page: Page) -> None:
     page.goto("/jobs")
-    expect(page.get_by_text("catalog", exact=True).first).to_be_visible()
+    for job in ("catalog_micrographs", "catalog_volumes"):
+        expect(page.get_by_text(job, exact=True).first).to_be_visible()
     page.goto("/automation")
     expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
 
 
 def test_a_new_image_is_computed_by_a_run_launched_on_the_page(page: Page, ui: Ui) -> None:
-    write_phantoms(ui.folder, IMAGES + 1)
+    write_sem(ui.folder, IMAGES + 1)
     before = runs(ui)
     page.goto(EXPANDED)
     page.get_by_text("Materialize all").first.click()
     page.get_by_text("All", exact=True).click()
     page.get_by_role("button", name=re.compile("^Launch")).click()
-    run = wait_for_new_run(ui, before)
+    run = wait_for_new_run(ui, before, {SEM, ELECTRODES})
     made = computed(ui, run)
     assert made["micrographs"] == (1, IMAGES)
     assert made["image_quality"] == (1, IMAGES)
     assert made["micrograph_vectors"] == (1, IMAGES)
-    assert ui.store.read("micrographs", DATASET).num_rows == IMAGES + 1
+    assert ui.store.read("micrographs", SEM).num_rows == IMAGES + 1
     query = "query Tags($id: ID!) { runOrError(runId: $id) { ... on Run { tags { key } } } }"
     tags = ui.graphql(query, id=run)
     assert PROCESS_TAG in {tag["key"] for tag in tags["runOrError"]["tags"]}
 
 
 def test_the_sensor_requests_a_run_by_itself(ui: Ui) -> None:
-    rows = ui.store.read("micrographs", DATASET).num_rows
-    write_phantoms(ui.folder, rows + 1)
+    rows = ui.store.read("micrographs", SEM).num_rows
+    write_sem(ui.folder, rows + 1)
     before = runs(ui)
     start = """mutation Start($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
         ... on Sensor { id } ... on PythonError { message } } }"""
@@ -175,7 +190,7 @@ def test_the_sensor_requests_a_run_by_itself(ui: Ui) -> None:
     }
     sensor = ui.graphql(start, sensor=selector)["startSensor"]["id"]
     try:
-        made = computed(ui, wait_for_new_run(ui, before))
+        made = computed(ui, wait_for_new_run(ui, before, {SEM}))
     finally:
         stop = """mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"""
         ui.graphql(stop, id=sensor)

@@ -50,7 +50,7 @@ def said(arguments: str, images: Path) -> list[str]:
         ("sql", ("Missing argument", "query")),
         ("sql --nonsense 1", ("--nonsense",)),
         ("add {images}/gone --dataset new", ("gone", "not there")),
-        ("add {images}/one.png --dataset new", ("one.png", "not a folder")),
+        ("add {images}/notes.txt --dataset new", ("notes.txt", "no image")),
         ("add {images}/empty --dataset new", ("empty", "no image")),
         ("add {images} --dataset a/b", ("dataset",)),
         ("add {images}", ("--dataset",)),

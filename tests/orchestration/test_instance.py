@@ -35,7 +35,7 @@ from assets.resources import StoreResource
 from orchestration.definitions import defs
 from orchestration.instance import open_instance
 with open_instance(store.location) as instance:
-    defs.resolve_job_def('catalog').execute_in_process(
+    defs.resolve_job_def('catalog_micrographs').execute_in_process(
         instance=instance, partition_key='noise',
         resources={'store': StoreResource(home=store.location.home)})
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from assets.resources import DATASETS, StoreResource
@@ -121,6 +122,17 @@ def test_only_the_changed_collection_runs(watcher: Watcher, folder: Path, tmp_pa
     assert watcher.requested() == ["first", "second"]
     write(second / "b.png", 5)
     assert watcher.requested() == ["second"]
+
+
+def test_each_kind_of_collection_runs_its_own_job(
+    watcher: Watcher, folder: Path, tmp_path: Path
+) -> None:
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    tifffile.imwrite(volumes / "a.tif", np.zeros((4, 32, 32), np.uint8))
+    register_collection(watcher.store, str(volumes), dataset="second", kind="volumes")
+    jobs = {r.partition_key: r.job_name for r in watcher.look().run_requests or []}
+    assert jobs == {"first": "catalog_micrographs", "second": "catalog_volumes"}
 
 
 def test_a_vanished_folder_does_not_hide_the_others(

@@ -1,0 +1,196 @@
+"""The command `add`: registers a collection of micrographs or volumes.
+
+Out of scope: looking at what lies there (`graindex.registration`).
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.options import (
+    BinderPhaseOption,
+    ClosingPxOption,
+    ClosingRadiusOption,
+    CollectorOption,
+    ContactRingOption,
+    ElectrodeOption,
+    Markers,
+    MarkersOption,
+    MinDiameterOption,
+    NeckOption,
+    PackingCubeOption,
+    PhaseOption,
+    Polarity,
+    Side,
+    ThresholdOption,
+    parse_spacing_option,
+    parse_threshold,
+    three,
+)
+from orchestration.cli.output import HomeOption, notes
+
+_VOLUMES = "Reading volumes"
+
+
+class KindChoice(StrEnum):
+    """What a collection holds."""
+
+    MICROGRAPHS = "micrographs"
+    VOLUMES = "volumes"
+
+
+class ContentChoice(StrEnum):
+    """What a file of a volume holds."""
+
+    GREY = "grey"
+    PHASES = "phases"
+    LABELS = "labels"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(add)
+
+
+def add(
+    path: Annotated[
+        str, typer.Argument(help="Folder, file, or URL of a bucket prefix, with images or volumes.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of the collection.")],
+    kind: Annotated[KindChoice, typer.Option(help="What lies there.")] = KindChoice.MICROGRAPHS,
+    label_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression; its named groups label each path below PATH. "
+            "A group `sample` names the specimen."
+        ),
+    ] = None,
+    samples: Annotated[
+        str | None,
+        typer.Option(help="CSV joined by `path`, `file` or `image`, or by `sample`."),
+    ] = None,
+    pixel_size_um: Annotated[
+        float | None, typer.Option(help="Pixel size of every image, in µm.")
+    ] = None,
+    voxel_size_um: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Z,Y,X",
+            help="Voxel size of every volume, in µm, or one number where it is equal "
+            "[default: what the files say].",
+            show_default=False,
+        ),
+    ] = None,
+    modality: Annotated[str, typer.Option(help="SEM, TEM, optical or X-ray.")] = "SEM",
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the originals into the home.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move a registered collection to another PATH.")
+    ] = False,
+    description: Annotated[str | None, typer.Option(help="What the collection is.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms of use.")] = None,
+    citation: Annotated[str | None, typer.Option(help="How to cite it.")] = None,
+    content: Annotated[
+        ContentChoice,
+        typer.Option(
+            help="What files of volumes hold whose name does not end in grey, phases or labels.",
+            rich_help_panel=_VOLUMES,
+        ),
+    ] = ContentChoice.GREY,
+    shape: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(
+            metavar="Z Y X",
+            help="Voxels of files without a header.",
+            show_default=False,
+            rich_help_panel=_VOLUMES,
+        ),
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Type of files without a header.", rich_help_panel=_VOLUMES)
+    ] = "uint16",
+    dataset_path: Annotated[
+        str | None,
+        typer.Option(
+            help="Dataset of HDF5 files, or array of Zarr, with several.", rich_help_panel=_VOLUMES
+        ),
+    ] = None,
+    min_diameter_px: MinDiameterOption = 12.0,
+    threshold: ThresholdOption = "otsu",
+    polarity: Annotated[
+        Polarity | None,
+        typer.Option(
+            help="Whether particles are brighter or darker than the rest "
+            "[default: auto for images, bright for volumes].",
+            rich_help_panel="Finding particles",
+        ),
+    ] = None,
+    markers: MarkersOption = Markers.DISTANCE,
+    neck: NeckOption = 0.7,
+    closing_px: ClosingPxOption = 0.0,
+    phase: PhaseOption = None,
+    closing_radius_um: ClosingRadiusOption = None,
+    binder_phase: BinderPhaseOption = 2,
+    collector: CollectorOption = Side.LOW,
+    electrode_um: ElectrodeOption = None,
+    packing_cube_um: PackingCubeOption = 100.0,
+    contact_ring_um: ContactRingOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Register a collection of micrographs or volumes; no voxel or pixel is read.
+
+    Registering the same PATH again updates everything that the options say.
+    """
+    from graindex.registration import register_collection
+    from graindex.store import open_store
+
+    volumes = kind is KindChoice.VOLUMES
+    brightness = polarity or (Polarity.BRIGHT if volumes else Polarity.AUTO)
+    store = open_store(home)
+    registered = register_collection(
+        store,
+        path,
+        copy=copy,
+        force=force,
+        dataset=dataset,
+        kind=kind.value,
+        label_pattern=label_pattern,
+        samples_uri=str(Path(samples).absolute()) if samples and "://" not in samples else samples,
+        declared_pixel_size_um=pixel_size_um,
+        declared_voxel_size_um=three(
+            parse_spacing_option(voxel_size_um, (1, 3), "--voxel-size-um")
+        ),
+        modality="X-ray" if volumes else modality,
+        description=description,
+        source=source,
+        licence=licence,
+        citation=citation,
+        volumes={
+            "content": content.value,
+            "shape": shape,
+            "dtype": dtype,
+            "dataset_path": dataset_path,
+        },
+        segmentation={
+            "min_diameter_px": min_diameter_px,
+            "threshold": parse_threshold(threshold),
+            "polarity": brightness.value,
+            "markers": markers.value,
+            "neck": neck,
+            "closing_px": closing_px,
+            "phase_values": phase or None,
+        },
+        measurement={
+            "closing_radius_um": closing_radius_um,
+            "phase_binder": binder_phase,
+            "collector_side": collector.value,
+            "electrode_extent_um": electrode_um,
+            "packing_cube_um": packing_cube_um,
+            "contact_ring_um": contact_ring_um,
+        },
+    )
+    for line in registered.lines():
+        notes.print(line)
+    notes.print(f"next: graindex materialize --dataset {dataset}")

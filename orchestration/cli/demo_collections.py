@@ -1,0 +1,161 @@
+"""The phantoms of the demo: SEM images and two cycled electrodes, made where missing, registered.
+
+Out of scope: showing what can be asked of them (`orchestration.cli.demo`).
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from graindex.progress import report
+from graindex.registration import Registered, register_collection
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from graindex.store import Store
+    from models.phantoms.collection import PhantomFile
+
+SEM = "phantom_sem"
+ELECTRODES = "phantom_electrodes"
+
+_CYCLES: tuple[Literal[10, 50], ...] = (10, 50)
+_ELECTRODE_PATTERN = r"after_(?P<cycles>\d+)_cycles"
+_SEED = 1
+
+
+def register_sem(store: "Store", folder: Path) -> Registered:
+    """Register the SEM phantoms in `folder`.
+
+    Grains touch along dark lines, so that the watershed starts from their bright middles.
+    """
+    from models.phantoms.collection import DEMO_LABEL_PATTERN
+
+    return register_collection(
+        store,
+        str(folder),
+        dataset=SEM,
+        label_pattern=DEMO_LABEL_PATTERN,
+        samples_uri=str(folder / "samples.csv"),
+        description="Synthetic sintered ceramics with known grain size, roughness and brightness.",
+        source="graindex demo",
+        licence="Apache-2.0",
+        segmentation={
+            "markers": "intensity",
+            "polarity": "bright",
+            "threshold": 45,
+            "min_diameter_px": 8,
+        },
+    )
+
+
+def register_electrodes(store: "Store", folder: Path) -> Registered:
+    """Register the phantom electrodes in `folder`."""
+    from models.phantoms.electrode_config import cycled_electrode
+
+    return register_collection(
+        store,
+        str(folder),
+        dataset=ELECTRODES,
+        kind="volumes",
+        modality="X-ray",
+        label_pattern=_ELECTRODE_PATTERN,
+        samples_uri=str(folder / "samples.csv"),
+        description="Two synthetic electrodes with planted cracks, after 10 and 50 cycles.",
+        source="graindex demo",
+        licence="Apache-2.0",
+        segmentation={
+            "phase_values": (1,),
+            "polarity": "bright",
+            "min_diameter_px": 10,
+            "neck": 0.8,
+            "closing_px": 1.5,
+        },
+        measurement={"electrode_extent_um": cycled_electrode(10, _SEED).electrode_extent_um},
+    )
+
+
+def write_sem(folder: Path, count: int = 48) -> int:
+    """Render `count` images of the demo where they are missing; returns how many were made."""
+    from PIL import Image
+
+    from graindex.parallel import in_threads
+    from models.phantoms.collection import demo_collection, demo_samples_csv
+    from models.phantoms.sem import render
+    from models.phantoms.sidecar import sidecar_text
+
+    missing = [p for p in demo_collection(count) if not (folder / p.relative_path).exists()]
+    _write_samples(folder, demo_samples_csv())
+
+    def make(phantom: "PhantomFile") -> None:
+        target = folder / phantom.relative_path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = sidecar_text(phantom.config, target.name)
+        target.with_name(f"{target.name}.txt").write_bytes(text.encode())
+        buffer = io.BytesIO()
+        Image.fromarray(render(phantom.config).image).save(buffer, "PNG")
+        _put(target, buffer.getvalue())
+
+    report("phantom images", 0, len(missing))
+    for done, _ in enumerate(in_threads(make, missing, expected=()), start=1):
+        report("phantom images", done, len(missing))
+    return len(missing)
+
+
+def write_electrodes(folder: Path) -> int:
+    """Render the electrodes where they are missing; returns how many were made.
+
+    Each is a tomogram and its phases, two OME-TIFFs that state the voxel size.
+    """
+    from models.phantoms.electrode import plan, render
+    from models.phantoms.electrode_config import cycled_electrode
+    from models.phantoms.tomography import as_uint16, tomogram
+
+    names = {cycles: f"after_{cycles}_cycles" for cycles in _CYCLES}
+    missing = [
+        cycles
+        for cycles, name in names.items()
+        if not all((folder / f"{name}_{part}.tif").exists() for part in ("grey", "phases"))
+    ]
+    if not missing:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    table = ["path,damage_planted"]
+    report("phantom electrodes", 0, len(names))
+    for done, (cycles, name) in enumerate(names.items(), start=1):
+        config = cycled_electrode(cycles, _SEED)
+        made = plan(config)
+        table.append(f"{name}_grey.tif,{made.truth['damage'].mean():.4f}")
+        if cycles in missing:
+            voxels = render(made)
+            grey = tomogram(voxels.labels, voxels.phases, density_by_label=made.density_by_label)
+            _put(folder / f"{name}_phases.tif", _ome_tiff(voxels.phases, config.voxel_size_um))
+            _put(folder / f"{name}_grey.tif", _ome_tiff(as_uint16(grey), config.voxel_size_um))
+        report("phantom electrodes", done, len(names))
+    _write_samples(folder, "\n".join((*table, "")))
+    return len(missing)
+
+
+def _ome_tiff(volume: "npt.NDArray[Any]", spacing_um: tuple[float, float, float]) -> bytes:
+    import tifffile
+
+    told: dict[str, Any] = {"axes": "ZYX"}
+    for axis, step in zip("ZYX", spacing_um, strict=True):
+        told |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "µm"}
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, volume, ome=True, metadata=told, compression="zlib")
+    return buffer.getvalue()
+
+
+def _write_samples(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = folder / "samples.csv"
+    if not samples.exists():
+        samples.write_text(text, encoding="utf-8")
+
+
+def _put(target: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    aside = target.with_name(f".{target.name}.part")
+    aside.write_bytes(data)
+    aside.replace(target)

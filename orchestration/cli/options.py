@@ -1,0 +1,210 @@
+"""Options that several commands share: how volumes are read, particles found and measured.
+
+Out of scope: the commands.
+"""
+
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from models.segment.foreground import Threshold
+
+
+class Method(StrEnum):
+    """How particles are found."""
+
+    WATERSHED = "watershed"
+
+
+class Polarity(StrEnum):
+    """Which side of the threshold is particle."""
+
+    AUTO = "auto"
+    BRIGHT = "bright"
+    DARK = "dark"
+
+
+class Markers(StrEnum):
+    """What the watershed starts from."""
+
+    DISTANCE = "distance"
+    INTENSITY = "intensity"
+
+
+class Surface(StrEnum):
+    """How surfaces are measured."""
+
+    CROFTON = "crofton"
+    BOUNDARY_VOXELS = "boundary_voxels"
+
+
+class Side(StrEnum):
+    """An end of the z axis."""
+
+    LOW = "z_low"
+    HIGH = "z_high"
+
+
+_FINDING = "Finding particles"
+_MEASURING = "Measuring particles of volumes"
+
+MethodOption = Annotated[
+    Method, typer.Option(help="How particles are found.", rich_help_panel=_FINDING)
+]
+MinDiameterOption = Annotated[
+    float,
+    typer.Option(
+        help="Diameter of the smallest particle sought, in pixels or voxels.",
+        rich_help_panel=_FINDING,
+    ),
+]
+ThresholdOption = Annotated[
+    str,
+    typer.Option(help="otsu, multi-otsu, adaptive, or a grey level.", rich_help_panel=_FINDING),
+]
+PolarityOption = Annotated[
+    Polarity,
+    typer.Option(
+        help="Whether particles are brighter or darker; auto decides.", rich_help_panel=_FINDING
+    ),
+]
+MarkersOption = Annotated[
+    Markers,
+    typer.Option(
+        help="distance parts at necks, intensity along lines between grains.",
+        rich_help_panel=_FINDING,
+    ),
+]
+ClosingPxOption = Annotated[
+    float,
+    typer.Option(
+        help="Radius that closes cracks before particles are parted, in pixels or voxels.",
+        min=0,
+        rich_help_panel=_FINDING,
+    ),
+]
+NeckOption = Annotated[
+    float,
+    typer.Option(
+        help="Particles are parted where the neck between them is thinner than this share of the "
+        "thinner one.",
+        min=0.01,
+        max=1,
+        rich_help_panel=_FINDING,
+    ),
+]
+PhaseOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        help="Value of a phase volume that is particle; may be repeated.",
+        rich_help_panel=_FINDING,
+    ),
+]
+ClosingRadiusOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Radius that closes cracks, in µm [default: 10 voxels].",
+        min=1e-9,
+        rich_help_panel=_MEASURING,
+    ),
+]
+SurfaceOption = Annotated[
+    Surface, typer.Option(help="How surfaces are measured.", rich_help_panel=_MEASURING)
+]
+BinderPhaseOption = Annotated[
+    int,
+    typer.Option(help="Value of carbon-binder in phase volumes.", rich_help_panel=_MEASURING),
+]
+CollectorOption = Annotated[
+    Side,
+    typer.Option(
+        help="End of the z axis where the current collector is.", rich_help_panel=_MEASURING
+    ),
+]
+ElectrodeOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--electrode-um",
+        metavar="Z Z",
+        help="Least and greatest z of the electrode, in µm [default: the whole volume].",
+        show_default=False,
+        rich_help_panel=_MEASURING,
+    ),
+]
+PackingCubeOption = Annotated[
+    float,
+    typer.Option(
+        help="Side of the cube of the packing density, in µm.",
+        min=1e-9,
+        rich_help_panel=_MEASURING,
+    ),
+]
+ContactRingOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Width of the ring of contact_fraction_ring, in µm.",
+        min=1e-9,
+        rich_help_panel=_MEASURING,
+    ),
+]
+SpacingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--spacing-um",
+        metavar="Z,Y,X",
+        help="Voxel spacing in µm, or one number where it is equal [default: what the file says].",
+        show_default=False,
+    ),
+]
+
+
+def parse_threshold(text: str) -> "Threshold":
+    """Method or grey level of `--threshold`.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    methods: tuple[Literal["otsu", "multi-otsu", "adaptive"], ...] = (
+        "otsu",
+        "multi-otsu",
+        "adaptive",
+    )
+    for method in methods:
+        if text == method:
+            return method
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{text!r}: give otsu, multi-otsu, adaptive or a grey level"
+        raise typer.BadParameter(message, param_hint="--threshold") from None
+
+
+def parse_spacing_option(
+    text: str | None, counts: tuple[int, ...], hint: str = "--spacing-um"
+) -> tuple[float, ...] | None:
+    """Numbers of an option such as `--spacing-um`.
+
+    Raises:
+        BadParameter: they are not numbers above zero, or another count of them.
+    """
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = ()
+    if len(values) not in counts or not all(0 < value < math.inf for value in values):
+        message = f"{text!r}: give µm above zero, as in 0.1 or 0.2,0.1,0.1 (Z,Y,X)"
+        raise typer.BadParameter(message, param_hint=hint)
+    return values
+
+
+def three(spacing: tuple[float, ...] | None) -> tuple[float, float, float] | None:
+    """One number or three as (dz, dy, dx)."""
+    if spacing is None:
+        return None
+    z, y, x = spacing * 3 if len(spacing) == 1 else spacing
+    return z, y, x
