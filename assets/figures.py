@@ -7,18 +7,20 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
 from PIL import Image
 
 from models.measure.size_distribution import log_edges, weighted_quantiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,7 +120,7 @@ def profile(table: pa.Table, *, names: Mapping[str, str]) -> bytes:
     told = {"damage_against_depth": "depth", "damage_against_size": "size"}
     if not table.filter(pc.is_in(table["statistic"], value_set=pa.array(list(told)))).num_rows:
         return _nothing("no damage by depth or size")
-    figure = Figure(figsize=(_WIDTH_PX / _DPI, 4.6), dpi=_DPI, layout="constrained")
+    figure = _figure(_WIDTH_PX / _DPI, 4.6)
     grid = figure.subplots(2, 2, sharex="col", height_ratios=(3, 1))
     for column, (statistic, word) in enumerate(told.items()):
         upper, lower = grid[:, column]
@@ -170,13 +172,12 @@ def contact_histogram(table: pa.Table, *, labels: Mapping[str, str] | None = Non
     left.set_xlabel("contact area (µm²)")
     right.set_xlabel("contacts")
     right.set_ylim(bottom=0)
-    for axis in (right.xaxis, right.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    right.locator_params(integer=True)
     _legend(figure, right)
     return _png(figure)
 
 
-def _draw_profile(upper: Axes, lower: Axes, table: pa.Table, names: Mapping[str, str]) -> None:
+def _draw_profile(upper: "Axes", lower: "Axes", table: pa.Table, names: Mapping[str, str]) -> None:
     """Mean with a band of ± one standard deviation, and the counts below, for each volume."""
     for (key, name), colour in zip(names.items(), _COLOURS, strict=False):
         rows = table.filter(pc.equal(table["entity_id"], key)).sort_by("bin")
@@ -208,19 +209,26 @@ def _edges(values: Floats) -> Floats:
     return log_edges(values, int(np.clip(np.sqrt(len(values)), *_CLASSES)))
 
 
-def _steps(axes: Axes, values: Floats, edges: Floats, group: _Group) -> None:
+def _steps(axes: "Axes", values: Floats, edges: Floats, group: _Group) -> None:
     counts = np.histogram(values, edges)[0]
     axes.stairs(counts, edges, color=group.colour, fill=True, alpha=0.22, lw=0)
     axes.stairs(counts, edges, color=group.colour, lw=2)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="y", integer=True)
 
 
-def _panels() -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(_WIDTH_PX / _DPI, 3.8), dpi=_DPI, layout="constrained")
+def _panels() -> "tuple[Figure, Sequence[Axes]]":
+    figure = _figure(_WIDTH_PX / _DPI, 3.8)
     return figure, figure.subplots(1, 2)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _figure(width_in: float, height_in: float) -> "Figure":
+    # Half a second to import, and it looks into the user's cache for fonts: not when Dagster loads.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    return Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
+
+
+def _legend(figure: "Figure", axes: "Axes") -> None:
     """What the colours mean, below both panels; nothing where there is one without a name."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -231,7 +239,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
         figure.set_figheight(figure.get_figheight() + 0.22 * rows)
 
 
-def _finish(axes: Axes, title: str, ylabel: str) -> None:
+def _finish(axes: "Axes", title: str, ylabel: str) -> None:
     axes.set_title(title, fontsize=13, loc="left")
     axes.set_ylabel(ylabel)
     axes.xaxis.label.set_fontsize(12)
@@ -243,7 +251,7 @@ def _finish(axes: Axes, title: str, ylabel: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _log_x(axes: Axes, low: float, high: float) -> None:
+def _log_x(axes: "Axes", low: float, high: float) -> None:
     """A logarithmic axis with plain numbers: 1, 2 and 5 of each decade where there are few."""
     axes.set_xscale("log")
     axes.set_xlim(low / 1.05, high * 1.05)
@@ -255,7 +263,7 @@ def _log_x(axes: Axes, low: float, high: float) -> None:
     if len(ticks) < 2:  # less than an octave
         ticks = [float(f"{tick:.3g}") for tick in np.linspace(low, high, 4)]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.minorticks_off()
 
 
 def _numbers(rows: pa.Table, column: str) -> Floats:
@@ -268,12 +276,12 @@ def _short(name: str) -> str:
 
 
 def _nothing(words: str) -> bytes:
-    figure = Figure(figsize=(3.6, 0.7), dpi=_DPI)
+    figure = _figure(3.6, 0.7)
     figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=13, color=_GREY)
     return _png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: "Figure") -> bytes:
     drawn, kept = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     picture = Image.open(drawn).convert("RGB").quantize(_PALETTE)

@@ -84,7 +84,7 @@ def write_bad(folder: Path) -> dict[str, str]:
         "shapes_labels.tif": "30",
         "shapes_grey.tif": "shapes_labels.tif",
         "float_labels.tif": "float32",
-        "negative_labels.tif": "negative",
+        "negative_labels.tif": "below 0",
         "unscaled.tif": "--voxel-size-um",
         "empty.tif": "empty",
         "cut.tif": "",
@@ -128,7 +128,7 @@ def test_the_good_volume_is_measured_beside_them(refused: tuple[Store, dict[str,
     assert store.read("volumes")["path"].to_pylist() == [GOOD]
     (particle,) = store.read("particles_3d").to_pylist()
     volume = 4 / 3 * np.pi * 6.0**3
-    assert particle["volume_um3"] == pytest.approx(volume, rel=0.02)
+    assert particle["volume_um3"] == pytest.approx(volume, rel=0.05)
 
 
 def test_strict_and_checks_tell_that_inputs_were_refused(
@@ -205,4 +205,4 @@ def test_grey_values_that_are_not_finite_are_counted_and_never_particle(
     assert row["nonfinite_voxels"] == np.count_nonzero(~np.isfinite(volume))
     assert np.isfinite([row["grey_min"], row["grey_max"]]).all()
     (particle,) = store.read("particles_3d").to_pylist()
-    assert particle["volume_um3"] == pytest.approx(4 / 3 * np.pi * 6.0**3, rel=0.02)
+    assert particle["volume_um3"] == pytest.approx(4 / 3 * np.pi * 6.0**3, rel=0.05)
