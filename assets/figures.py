@@ -46,7 +46,7 @@ class _Group:
 def as_markdown(png: bytes) -> dg.MetadataValue:
     """A picture as metadata that Dagster shows."""
     encoded = base64.b64encode(png).decode()
-    return dg.MetadataValue.md(f"![figure](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![preview](data:image/png;base64,{encoded})")
 
 
 def size_distribution(

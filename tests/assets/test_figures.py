@@ -135,5 +135,5 @@ def test_one_contact_is_drawn(contacts):
 def test_markdown_holds_the_picture_itself(contacts):
     png = contact_histogram(contacts)
     text = as_markdown(png).value
-    assert text.startswith("![figure](data:image/png;base64,")
+    assert text.startswith("![preview](data:image/png;base64,")
     assert base64.b64decode(text.split(",", 1)[1].removesuffix(")")) == png

@@ -69,6 +69,7 @@ def computed(ui: Ui, run: str) -> dict[str, tuple[int, int]]:
 
 
 def test_the_graph_shows_every_asset_in_its_group_with_its_kinds(page: Page, ui: Ui) -> None:
+    page.set_viewport_size({"width": 2400, "height": 2000})  # what is out of sight is not drawn
     page.goto(EXPANDED)
     for name in (*GROUPS, *GROUPS.values()):
         expect(page.get_by_text(name, exact=True).last).to_be_visible()
