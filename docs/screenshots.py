@@ -59,9 +59,17 @@ def checks(page: Page) -> None:
     page.get_by_text("Passed", exact=True).wait_for()
 
 
+def particles_asset(page: Page) -> None:
+    """A materialisation of statistics with its figure open."""
+    page.goto("/assets/electrode_statistics?view=events")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.get_by_role("img", name="preview").wait_for()
+
+
 PICTURES = (
     ("asset-graph", asset_graph, 780),
     ("micrographs-asset", micrographs_asset, 760),
+    ("particles-asset", particles_asset, 760),
     ("micrographs-columns", micrographs_columns, 760),
     ("checks", checks, 760),
 )

@@ -18,6 +18,11 @@ STATISTIC_FIELDS = (
     Field("bin_upper", Kind.NUMBER, "Upper limit of the class that the value is of; null of all."),
     text("unit", "Unit of the value and of its standard deviation."),
     Field("value", Kind.NUMBER, "Value, in `unit`; null where nothing is known."),
-    Field("std", Kind.NUMBER, "Standard deviation of the population behind a mean.", lower=0),
+    Field(
+        "std",
+        Kind.NUMBER,
+        "Standard deviation of the population behind a mean; standard error of an unfolded share.",
+        lower=0,
+    ),
     count("count", "Particles or voxels that the value rests on."),
 )
