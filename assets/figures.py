@@ -195,12 +195,14 @@ def _draw_profile(upper: "Axes", lower: "Axes", table: pa.Table, names: Mapping[
 
 def _groups(table: pa.Table, by: str | None, labels: Mapping[str, str] | None) -> Iterator[_Group]:
     """Rows by a column's values; all as one where there is no column, or too many values."""
-    keys = [] if by is None else sorted(table[by].unique().to_pylist(), key=str)
+    names = labels or {}
+    keys = [] if by is None else table[by].unique().to_pylist()
+    keys.sort(key=lambda key: names.get(key, str(key)))
     if by is None or not 1 < len(keys) <= len(_COLOURS):
         yield _Group("" if len(keys) < 2 else f"all {len(keys)}", _COLOURS[0], table)
         return
     for key, colour in zip(keys, _COLOURS, strict=False):
-        label = _short((labels or {}).get(key, str(key)))
+        label = _short(names.get(key, str(key)))
         yield _Group(label, colour, table.filter(pc.equal(table[by], key)))
 
 

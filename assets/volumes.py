@@ -114,6 +114,6 @@ def particles_3d(
 
 
 def volume_paths(store: Store, dataset: str) -> dict[str, str]:
-    """Path of each volume of a collection, by id."""
+    """Path of each volume of a collection, by id, in the order of paths."""
     rows = store.read("volumes", dataset).select(["volume_id", "path"]).to_pylist()
-    return {row["volume_id"]: row["path"] for row in rows}
+    return {row["volume_id"]: row["path"] for row in sorted(rows, key=lambda row: row["path"])}

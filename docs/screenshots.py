@@ -24,6 +24,8 @@ from tests.browser.dagster_ui import (
 
 FOLDER = Path(__file__).parent / "images"
 IMAGES = 48
+_WIDTH_PX = 1440
+_SIZE = (_WIDTH_PX, 760)
 _SETTLED_MS = 2_500  # animations of the graph and of dialogs
 
 
@@ -35,6 +37,7 @@ def asset_graph(page: Page) -> None:
     page.get_by_role("button", name="panel_show_right").click()
     page.wait_for_timeout(_SETTLED_MS)
     page.mouse.dblclick(100, 130)  # fits the graph into the page
+    page.wait_for_timeout(_SETTLED_MS)
     page.get_by_text("PyTorch", exact=True).first.wait_for()
 
 
@@ -67,23 +70,25 @@ def particles_asset(page: Page) -> None:
 
 
 PICTURES = (
-    ("asset-graph", asset_graph, 780),
-    ("micrographs-asset", micrographs_asset, 760),
-    ("particles-asset", particles_asset, 760),
-    ("micrographs-columns", micrographs_columns, 760),
-    ("checks", checks, 760),
+    ("asset-graph", asset_graph, (2000, 1900)),  # smaller, the graph does not fit into it
+    ("micrographs-asset", micrographs_asset, _SIZE),
+    ("particles-asset", particles_asset, _SIZE),
+    ("micrographs-columns", micrographs_columns, _SIZE),
+    ("checks", checks, _SIZE),
 )
 
 
 def take(browser: Browser, url: str, folder: Path) -> None:
     """Write every picture."""
-    for name, show, height in PICTURES:
-        page = new_page(browser, url, height)
+    for name, show, (width, height) in PICTURES:
+        page = new_page(browser, url)
+        page.set_viewport_size({"width": width, "height": height})
         show(page)
-        page.mouse.move(1430, height - 10)
+        page.mouse.move(width - 10, height - 10)
         page.wait_for_timeout(_SETTLED_MS)
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         page.close()
+        picture.thumbnail((_WIDTH_PX, height), Image.Resampling.LANCZOS)
         picture.save(folder / f"{name}.png", optimize=True)
 
 
