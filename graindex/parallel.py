@@ -3,19 +3,15 @@
 Out of scope: processes; the heavy work here releases Python's lock.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
+from models.processors import processors
+
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def cpu_count() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(
@@ -32,7 +28,7 @@ def in_threads(
     Raises:
         Exception: any that `function` raised and that was not expected.
     """
-    workers = workers or cpu_count()
+    workers = workers or processors()
     source = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         pending: dict[Future[R], T] = {

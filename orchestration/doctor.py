@@ -17,8 +17,8 @@ import fsspec
 from graindex.errors import GraindexError
 from graindex.extensions import extension_file
 from graindex.location import Location
-from graindex.parallel import cpu_count
 from graindex.store import open_store
+from models.processors import processors
 
 _PACKAGES = (
     "graindex", "dagster", "duckdb", "lancedb", "pyarrow", "torch", "timm", "openvino",
@@ -40,7 +40,7 @@ def examine_installation(home: str | None) -> list[Diagnosis]:
     """Try everything that the commands rely on."""
     tries: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: f"{platform.python_version()} on {platform.platform()}"),
-        ("processors", lambda: f"{cpu_count()} usable of {os.cpu_count()}"),
+        ("processors", lambda: f"{processors()} usable of {os.cpu_count()}"),
         *((package, lambda p=package: importlib.metadata.version(p)) for package in _PACKAGES),
         *(
             (f"DuckDB extension {name}", lambda n=name: str(extension_file(n).name))

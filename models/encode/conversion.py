@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.encode.config import EncoderConfig, EncoderUnavailableError, usable_threads
+from models.encode.config import EncoderConfig, EncoderUnavailableError
 from models.encode.openvino_engine import OpenVinoEngine
 from models.encode.openvino_runtime import core, ov
+from models.processors import processors
 
 _CONVERSION_VERSION = 1
 _DIGEST_PATH = ["graindex", "weights_digest"]
@@ -72,7 +73,7 @@ def convert(config: EncoderConfig) -> tuple[ov.Model, str]:
             f"OpenVINO cannot convert backbone {config.backbone}: choose another, or device cuda"
         ) from error
     reference = TorchEngine(network, "float32", "cpu")
-    engine = OpenVinoEngine(model, "float32", usable_threads())
+    engine = OpenVinoEngine(model, "float32", processors())
     rng = np.random.default_rng(0)
     for shape in _CHECKED_SHAPES:
         image = rng.integers(0, 256, shape, dtype=np.uint8)

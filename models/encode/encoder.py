@@ -13,8 +13,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encode.config import EncoderConfig, usable_threads
+from models.encode.config import EncoderConfig
 from models.encode.framing import Grey, frame
+from models.processors import processors
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]
@@ -101,7 +102,7 @@ class Encoder:
         Raises:
             ValueError: fewer than one worker.
         """
-        threads = self.config.threads or usable_threads()
+        threads = self.config.threads or processors()
         count = threads + 1 if workers is None else workers
         if count < 1:
             raise ValueError(f"workers is {count}: a stream needs at least 1")
@@ -145,7 +146,7 @@ def _open_engine(config: EncoderConfig, cache_dir: str | None) -> tuple[_Engine,
     from models.encode.openvino_engine import OpenVinoEngine  # noqa: PLC0415
 
     model, digest = converted(config, cache_dir)
-    return OpenVinoEngine(model, config.precision, config.threads or usable_threads()), digest
+    return OpenVinoEngine(model, config.precision, config.threads or processors()), digest
 
 
 def _has_gpu() -> bool:

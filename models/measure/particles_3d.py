@@ -8,7 +8,6 @@ Out of scope: segmentation, tables and files.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from models.measure.neighbours import nearest_particles, occupancy, packing_dens
 from models.measure.particle_boxes import ParticleBoxes
 from models.measure.particle_columns import Columns, SurfaceEstimator, particle_columns
 from models.measure.sweep import Sweep, sweep_volume
+from models.processors import processors
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.void]
@@ -182,7 +182,7 @@ def close_ups(
         return close_up(int(swept.labels[at]), lower, upper, boxes, options)
 
     large = np.prod(swept.upper - swept.lower, axis=1) > _LARGE_VOXELS
-    with ThreadPoolExecutor(_processors()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for begin in range(0, len(order), BATCH):
             batch = order[begin : begin + BATCH]
             rows = list(pool.map(look, batch[~large[batch]].tolist()))
@@ -257,7 +257,3 @@ def _depth(
     depth = (z_um - low) / (high - low)
     depth = depth if options.collector_side == "z_low" else 1 - depth
     return np.where((depth >= 0) & (depth <= 1), depth, np.nan)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,6 +17,7 @@ Out of scope: counting crossings and runs, which are `models.measure.sweep` and
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,10 +27,12 @@ import numpy.typing as npt
 from models.measure.arrays import parse_spacing
 from models.measure.crofton import DIRECTIONS, area_weights
 from models.measure.surface_kernel import totals
+from models.processors import processors
 
 Floats = npt.NDArray[np.float64]
 
 _TICKS = 4  # to either side of the middle of a face: 193 normals; 433 change areas by 0.3 %
+_ROWS_PER_THREAD = 50  # some 5 ms of work
 _TOLERANCE = 1e-4  # of misfit against entropy: lower follows the noise of small particles
 
 
@@ -64,7 +67,7 @@ def surface_areas(crossings: npt.ArrayLike, *, spacing_um: Sequence[float]) -> F
     areas = np.zeros(len(counts))
     seen = np.flatnonzero(linear > 0)
     projected = counts[seen] * view.projections / linear[seen, None]
-    areas[seen] = linear[seen] * totals(projected, view.views, view.shares, _TOLERANCE)
+    areas[seen] = linear[seen] * _totals(projected, view)
     return areas
 
 
@@ -121,6 +124,19 @@ def _view(spacing: tuple[float, ...]) -> _View:
         views=views,
         shares=shares,
     )
+
+
+def _totals(projected: Floats, view: _View) -> Floats:
+    """Total of the measure of each row, with all processors where there are many rows."""
+    threads = min(processors(), len(projected) // _ROWS_PER_THREAD)
+    if threads < 2:
+        return np.asarray(totals(projected, view.views, view.shares, _TOLERANCE))
+    with ThreadPoolExecutor(threads) as pool:
+        parts = pool.map(
+            lambda rows: totals(rows, view.views, view.shares, _TOLERANCE),
+            np.array_split(projected, threads),
+        )
+        return np.concatenate(list(parts))
 
 
 def _normals() -> tuple[Floats, Floats]:

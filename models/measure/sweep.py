@@ -7,7 +7,6 @@ Out of scope: what the sums mean in micrometres, which are `models.measure.addit
 `models.measure.moments` and `models.measure.crofton`.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from models.measure.arrays import Sliceable, check_labels, check_same_shape
 from models.measure.sweep_block import Block, sweep_planes
 from models.measure.sweep_result import Sweep, merge
+from models.processors import processors
 
 __all__ = ["Sweep", "merge", "sweep", "sweep_volume"]
 
@@ -56,7 +56,7 @@ def sweep(
     block = Block.checked(labels, grey=grey, phases=phases, core=core, origin=origin)
     first, last = block.planes
     slabs = [(z, min(z + _SLAB_PLANES, last)) for z in range(first, last, _SLAB_PLANES)]
-    threads = min(_processors(), len(slabs)) if labels.size >= _WORTH_THREADS_VOXELS else 1
+    threads = min(processors(), len(slabs)) if labels.size >= _WORTH_THREADS_VOXELS else 1
     if threads == 1:
         return sweep_planes(block, [(first, last)])
     # slabs are dealt out in turn, not on demand: sums of floats come out the same every time
@@ -147,7 +147,3 @@ def _sweep_region(
         core=(inner[0], inner[1], inner[2]),
         origin=[axis.start for axis in region],
     )
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from graindex.parallel import cpu_count, in_threads
+from graindex.parallel import in_threads
+from models.processors import processors
 
 
 def test_every_item_comes_once_with_its_result():
@@ -61,4 +62,4 @@ def test_work_runs_side_by_side():
 
 
 def test_there_is_a_processor():
-    assert cpu_count() >= 1
+    assert processors() >= 1
