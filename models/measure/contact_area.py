@@ -83,16 +83,18 @@ def contact_areas(
     inner_counts[parted] = 0
     planes = np.abs(_normals(corrected, flat) @ (np.array(DIRECTIONS) * spacing).T) / spacing.prod()
     bounds = 1 + _FLAT[0] + _FLAT[1] / np.sqrt(np.maximum(flat / spacing.prod() ** (2 / 3), 1))
-    # most contacts are flat: no more crossings than a plane of the same vector area
     weights = area_weights(spacing_um)
+    # most contacts are flat: no more crossings than a plane of the same vector area, or no more
+    # surface than one may show
     bent = np.flatnonzero(inner_counts @ weights > flat * (planes @ weights))
+    curved = surface_areas(inner_counts[bent], spacing_um=spacing_um)
+    beyond = curved > bounds[bent] * flat[bent]
+    bent, curved = bent[beyond], curved[beyond]
     # what a rim adds to diagonal steps is not curvature, nor what a layer of two voxels takes
-    curved = np.minimum(
-        *(surface_areas(some[bent], spacing_um=spacing_um) for some in (counts, inner_counts))
-    )
+    curved = np.minimum(curved, surface_areas(counts[bent], spacing_um=spacing_um))
     curved /= np.maximum(surface_areas(planes[bent], spacing_um=spacing_um), 1)
-    beyond = 2 * (curved - bounds[bent] * flat[bent])
-    flat[bent] += np.clip(curved - flat[bent], 0, np.maximum(beyond, 0))
+    excess = 2 * (curved - bounds[bent] * flat[bent])
+    flat[bent] += np.clip(curved - flat[bent], 0, np.maximum(excess, 0))
     return np.asarray(flat)
 
 
