@@ -109,14 +109,14 @@ _SHAPE_3D = (
     number(
         "surface_outer_um2",
         "µm²",
-        "Boundary of the filled particle, by the Crofton formula over 13 directions.",
+        "Boundary of the filled particle, from crossings along 13 directions.",
         lower=0,
         source=_li("10 SurfaceOuter"),
     ),
     number(
         "surface_inner_um2",
         "µm²",
-        "Boundary between body and cracks, by the Crofton formula over 13 directions.",
+        "Boundary between body and cracks, from crossings along 13 directions.",
         lower=0,
         source=_li("9 SurfaceInner"),
     ),
@@ -282,14 +282,14 @@ _SURROUNDINGS_3D = (
     number(
         "conduction_path_mean_um",
         "µm",
-        "Mean over the body of the shortest path inside it to the carbon-binder.",
+        "Mean over the body's voxels of the shortest path inside it to the carbon-binder.",
         lower=0,
         source=_JIANG,
     ),
     number(
         "conduction_path_max_um",
         "µm",
-        "Longest of the shortest paths inside the body to the carbon-binder.",
+        "Shortest path inside the body from its farthest point to the carbon-binder.",
         lower=0,
         source=_JIANG,
     ),
@@ -310,7 +310,7 @@ _CONTACT = (
     number(
         "contact_area_um2",
         "µm²",
-        "Area of the contact, by the Crofton formula over 13 directions.",
+        "Area of the contact, from crossings along 13 directions at one and two steps.",
         lower=0,
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.compiled import jit
-from models.measure.geodesic import geodesic_distance
+from models.measure.geodesic import geodesic_distance, longest_path
 from models.measure.particle_boxes import Corner, ParticleBoxes
 from models.measure.particle_closing import dilate, fill_particle
 from models.measure.particle_faces import (
@@ -126,7 +126,8 @@ def _follow_paths(row: npt.NDArray[np.void], box: Box, options: CloseUpOptions) 
     reached = distance[np.isfinite(distance)]
     row["path_voxels"] = reached.size
     row["path_sum_um"] = reached.sum(dtype=np.float64)
-    row["path_max_um"] = reached.max(initial=0)
+    if reached.size:
+        row["path_max_um"] = longest_path(distance, spacing_um=options.spacing_um)
 
 
 def _add_cracks(

@@ -25,6 +25,7 @@ NEIGHBOURS = 6
 ROUND_WITHIN = 0.02
 """Axes nearer to each other than this share have no orientation."""
 
+_ROUNDING_DEG = 1e-9
 _PIXEL_MOMENT = 1 / 12  # variance of a uniform unit interval: a pixel is a square, not a point
 
 
@@ -163,6 +164,7 @@ def _axes(sums: PixelSums, centre: Floats) -> tuple[Floats, Floats, Floats]:
     middle, radius = (xx + yy) / 2, np.hypot((xx - yy) / 2, yx)
     major, minor = 4 * np.sqrt(middle + radius), 4 * np.sqrt(middle - radius)
     angle = np.degrees(0.5 * np.arctan2(-2 * yx, xx - yy)) % 180
+    angle[angle > 180 - _ROUNDING_DEG] = 0  # of a level axis, whichever side rounding puts it
     return major, minor, np.where(major <= (1 + ROUND_WITHIN) * minor, np.nan, angle)
 
 

@@ -240,7 +240,8 @@ def test_paths_start_from_binder_in_cracks_too() -> None:
     row = _close_up(labels, phases=phases)
     assert row["crack_voxels"] > 0
     assert row["path_voxels"] == (labels == 1).sum()
-    assert row["path_max_um"] == pytest.approx(9.5)
+    # to the far face of the longer part; the end of the other one is near enough to blur it
+    assert row["path_max_um"] == pytest.approx(10, rel=0.03)
 
 
 class _Chunked:
