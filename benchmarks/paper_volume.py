@@ -1,7 +1,8 @@
 """Time and memory for every attribute of a volume as large as the largest published one.
 
 An electrode of 1324 × 1985 × 492 voxels of 0.1 µm with some 2000 cracked particles is rendered
-into chunked Zarr arrays (labels, phases, electron density), then measured in a process of its own:
+into chunked Zarr arrays (labels, phases, electron density), then measured in a process of its own,
+and once more through a store, from `add` to statistics:
 
     python benchmarks/paper_volume.py [--scale 1] [--keep FOLDER]
 
@@ -81,7 +82,6 @@ def measure(folder: Path, config: ElectrodePhantom, *, conduction: bool) -> Reco
     )
     seconds = time.perf_counter() - begin
     starts = [begin, *ends.values()]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, of bytes on macOS
     return {
         "conduction": conduction,
         "particles": len(measured.particles["label"]),
@@ -89,9 +89,48 @@ def measure(folder: Path, config: ElectrodePhantom, *, conduction: bool) -> Reco
         "mvoxels_per_box": _mean_box(measured) / 1e6,
         "seconds": seconds,
         **{name: end - start for (name, end), start in zip(ends.items(), starts, strict=False)},
-        "peak_gib": peak / 2**20 / (2**10 if sys.platform == "darwin" else 1),
+        "peak_gib": _peak_gib(),
         **_errors(measured, dict(np.load(folder / "truth.npz"))),
     }
+
+
+def through_store(folder: Path, scratch: Path, config: ElectrodePhantom) -> list[Record]:
+    """The same by a store in this process: seconds of each asset, peak memory."""
+    from graindex.registration import register_collection
+    from graindex.store import init_store
+    from orchestration.run import run_catalog
+
+    files = scratch / "files"
+    files.mkdir()
+    for name in ("labels", "phases", "grey"):
+        (files / f"electrode_{name}.zarr").symlink_to(folder.absolute() / name)
+    store = init_store(scratch / "home")
+    register_collection(
+        store,
+        str(files),
+        dataset="electrode",
+        kind="volumes",
+        declared_voxel_size_um=config.voxel_size_um,
+        measurement={"electrode_extent_um": config.electrode_extent_um},
+    )
+    report = run_catalog(store, ["electrode"])
+    assert not report.blocked, report.failures
+    peak = _peak_gib()
+    return [
+        {
+            "asset": done.asset,
+            "rows": done.rows,
+            "computed": done.computed,
+            "seconds": done.seconds,
+            "peak_gib of the process": peak,
+        }
+        for done in report.assets
+    ]
+
+
+def _peak_gib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, of bytes on macOS
+    return peak / 2**20 / (2**10 if sys.platform == "darwin" else 1)
 
 
 def _mean_box(measured: Measured3D) -> float:
@@ -111,7 +150,7 @@ def _errors(measured: Measured3D, truth: Record) -> Record:
 
 
 def main() -> None:
-    """Make the volume, measure it with and without conduction paths."""
+    """Make the volume, measure it with and without conduction paths, and through a store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--keep", type=Path)
@@ -127,7 +166,10 @@ def main() -> None:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=context) as process:
                 rows.append(process.submit(measure, folder, config, conduction=conduction).result())
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            assets = process.submit(through_store, folder, Path(scratch), config).result()
     publish("paper_volume", "Attributes of a volume of published size", rows)
+    publish("paper_volume_store", "The same through a store", assets)
 
 
 if __name__ == "__main__":
