@@ -191,7 +191,7 @@ def test_the_sensor_requests_a_run_by_itself(ui: Ui) -> None:
     }
     sensor = ui.graphql(start, sensor=selector)["startSensor"]["id"]
     try:
-        made = computed(ui, wait_for_new_run(ui, before, {SEM}))
+        made = computed(ui, wait_for_new_run(ui, before, {SEM, ELECTRODES}))
     finally:
         stop = """mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"""
         ui.graphql(stop, id=sensor)

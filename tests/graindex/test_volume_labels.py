@@ -375,7 +375,8 @@ class TestOverlay:
         picture = Image.open(io.BytesIO(store.files.get(row["overlay"])))
         assert picture.format == "JPEG"
         colours = np.asarray(picture.convert("HSV"))[..., 1]
-        sections = np.split(colours, [50 + 3, 2 * 50 + 6 + 3], axis=1)
+        zoom = 900 // (50 + 50 + 40)
+        sections = np.split(colours, [zoom * 50 + 3, zoom * 2 * 50 + 6 + 3], axis=1)
         assert all((section > 100).sum() > 10 for section in sections)
 
     def test_large_ones_are_brought_down(self, store):

@@ -129,7 +129,7 @@ def test_each_kind_of_collection_runs_its_own_job(
 ) -> None:
     volumes = tmp_path / "volumes"
     volumes.mkdir()
-    tifffile.imwrite(volumes / "a.tif", np.zeros((4, 32, 32), np.uint8))
+    tifffile.imwrite(volumes / "a.tif", np.zeros((4, 32, 32), np.uint8), photometric="minisblack")
     register_collection(watcher.store, str(volumes), dataset="second", kind="volumes")
     jobs = {r.partition_key: r.job_name for r in watcher.look().run_requests or []}
     assert jobs == {"first": "catalog_micrographs", "second": "catalog_volumes"}
