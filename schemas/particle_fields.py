@@ -7,15 +7,9 @@ Out of scope: columns of images alone (`schemas.particle_fields_2d`), and how an
 """
 
 from schemas.field import HEX_ID, Field, Kind, count, number, text
+from schemas.papers import li
 from schemas.particle_fields_2d import FIELDS_2D
-
-_LI = "Li et al., Science 376, 517 (2022), Table S1"
-_JIANG = "Jiang et al., Nat. Commun. 11, 2310 (2020)"
-
-
-def _li(ordinal: str) -> str:
-    return f"{_LI}: {ordinal}"
-
+from schemas.surroundings_fields import CONTACT, SURROUNDINGS_3D
 
 _PARTICLE = (
     text(
@@ -47,22 +41,22 @@ _PARTICLE = (
         "µm",
         "Mean distance of centroids to the six nearest particles.",
         lower=0,
-        source=_li("21 DistNearest"),
+        source=li("21 DistNearest"),
     ),
 )
 
 _SHAPE_3D = (
     count("voxels", "Voxels of the body.", "voxel", lower=1),
-    number("x_um", "µm", "Centroid of the filled particle along x.", source=_li("1 X")),
-    number("y_um", "µm", "Centroid of the filled particle along y.", source=_li("2 Y")),
-    number("z_um", "µm", "Centroid of the filled particle along z, the depth.", source=_li("3 Z")),
+    number("x_um", "µm", "Centroid of the filled particle along x.", source=li("1 X")),
+    number("y_um", "µm", "Centroid of the filled particle along y.", source=li("2 Y")),
+    number("z_um", "µm", "Centroid of the filled particle along z, the depth.", source=li("3 Z")),
     number(
         "yaw_deg",
         "°",
         "Rotation of the principal axes about z; null where two axes are within 2 %.",
         lower=-180,
         upper=180,
-        source=_li("4 Yaw"),
+        source=li("4 Yaw"),
     ),
     number(
         "pitch_deg",
@@ -70,7 +64,7 @@ _SHAPE_3D = (
         "Rotation of the principal axes about y; null where two axes are within 2 %.",
         lower=-180,
         upper=180,
-        source=_li("5 Pitch"),
+        source=li("5 Pitch"),
     ),
     number(
         "roll_deg",
@@ -78,7 +72,7 @@ _SHAPE_3D = (
         "Rotation of the principal axes about x; null where two axes are within 2 %.",
         lower=-180,
         upper=180,
-        source=_li("6 Roll"),
+        source=li("6 Roll"),
     ),
     number(
         "volume_um3",
@@ -86,7 +80,7 @@ _SHAPE_3D = (
         "Volume of the filled particle: body and cracks.",
         lower=0,
         exclusive_lower=True,
-        source=_li("11 Volume"),
+        source=li("11 Volume"),
     ),
     number(
         "body_volume_um3",
@@ -104,21 +98,21 @@ _SHAPE_3D = (
         lower=0,
         upper=1,
         formula="crack_volume_um3 / volume_um3",
-        source=_li("12 Damage"),
+        source=li("12 Damage"),
     ),
     number(
         "surface_outer_um2",
         "µm²",
         "Boundary of the filled particle, from crossings along 13 directions.",
         lower=0,
-        source=_li("10 SurfaceOuter"),
+        source=li("10 SurfaceOuter"),
     ),
     number(
         "surface_inner_um2",
         "µm²",
         "Boundary between body and cracks, from crossings along 13 directions.",
         lower=0,
-        source=_li("9 SurfaceInner"),
+        source=li("9 SurfaceInner"),
     ),
     number(
         "axis_middle_um", "µm", "Middle axis of the ellipsoid with its second moments.", lower=0
@@ -129,7 +123,7 @@ _SHAPE_3D = (
         "Longest over shortest principal axis.",
         lower=1,
         formula="axis_major_um / axis_minor_um",
-        source=_li("13 Elongation"),
+        source=li("13 Elongation"),
     ),
     number(
         "sphericity",
@@ -137,7 +131,7 @@ _SHAPE_3D = (
         "Cube of Wadell's sphericity over outer and inner surface; 1 for a ball.",
         lower=0,
         formula="36 π V² / (S_outer + S_inner)³",
-        source=_li("14 Sphericity"),
+        source=li("14 Sphericity"),
     ),
     number(
         "sphericity_wadell",
@@ -153,21 +147,21 @@ _SHAPE_3D = (
         "Cube root of the volume over square root of the surface.",
         lower=0,
         formula="V^(1/3) / (S_outer + S_inner)^(1/2)",
-        source=_li("15 VSratio"),
+        source=li("15 VSratio"),
     ),
     number(
         "roughness_inner",
         "1",
         "Inner surface after a 3 × 3 × 3 median filter over before; 1 is smooth.",
         lower=0,
-        source=_li("16 RoughInner"),
+        source=li("16 RoughInner"),
     ),
     number(
         "roughness_outer",
         "1",
         "Outer surface after a 3 × 3 × 3 median filter over before; 1 is smooth.",
         lower=0,
-        source=_li("17 RoughOuter"),
+        source=li("17 RoughOuter"),
     ),
 )
 
@@ -176,7 +170,7 @@ _GREY_3D = (
         "electron_density_mean",
         "grey",
         "Mean of the grey volume over the filled particle, in its own unit.",
-        source=_li("7 EDensity"),
+        source=li("7 EDensity"),
     ),
     number(
         "electron_density_mean_body",
@@ -195,7 +189,7 @@ _GREY_3D = (
         "Inverse of the standard deviation of the grey volume over the filled particle.",
         lower=0,
         formula="1 / electron_density_std",
-        source=_li("8 Homogeneity"),
+        source=li("8 Homogeneity"),
     ),
     count(
         "grey_not_finite_voxels",
@@ -204,122 +198,11 @@ _GREY_3D = (
     ),
 )
 
-_SURROUNDINGS_3D = (
-    number(
-        "contact_fraction",
-        "1",
-        "Share of the outer surface that other particles touch.",
-        lower=0,
-        upper=1,
-        source=_li("19 Contact"),
-    ),
-    number(
-        "contact_fraction_ring",
-        "1",
-        "Share of a ring around the particle that other particles fill.",
-        lower=0,
-        upper=1,
-        source=_li("19 Contact, as its published code counts it"),
-    ),
-    number(
-        "packing_density",
-        "1",
-        "Share of a cube around the centroid, as far as it lies inside, that is particles.",
-        lower=0,
-        upper=1,
-        source=_li("20 PDensity"),
-    ),
-    number(
-        "packing_clipped_fraction",
-        "1",
-        "Share of that cube that lies outside the volume.",
-        lower=0,
-        upper=1,
-    ),
-    number(
-        "elongation_std_neighbours",
-        "1",
-        "Standard deviation of elongation over the six nearest particles.",
-        lower=0,
-        source=_li("22 ElongStd"),
-    ),
-    number(
-        "volume_std_neighbours_um3",
-        "µm³",
-        "Standard deviation of volume over the six nearest particles.",
-        lower=0,
-        source=_li("23 VolumeStd"),
-    ),
-    number(
-        "sphericity_std_neighbours",
-        "1",
-        "Standard deviation of sphericity over the six nearest particles.",
-        lower=0,
-    ),
-    number(
-        "orientation_isotropy",
-        "1",
-        "Largest eigenvalue of the mean orientation tensor of the six nearest; 1 aligned.",
-        lower=0,
-        upper=1 + 1e-9,
-        source=_li("24 OrienIso, as a tensor"),
-    ),
-    number(
-        "orientation_std_neighbours_deg",
-        "°",
-        "Largest of the standard deviations of the three angles over the six nearest particles.",
-        lower=0,
-        source=_li("24 OrienIso, as its published code counts it"),
-    ),
-    number(
-        "detachment",
-        "1",
-        "Share of the outer surface that faces neither carbon-binder nor another particle.",
-        lower=0,
-        upper=1,
-        source=_JIANG,
-    ),
-    number(
-        "conduction_path_mean_um",
-        "µm",
-        "Mean over the body's voxels of the shortest path inside it to the carbon-binder.",
-        lower=0,
-        source=_JIANG,
-    ),
-    number(
-        "conduction_path_max_um",
-        "µm",
-        "Shortest path inside the body from its farthest point to the carbon-binder.",
-        lower=0,
-        source=_JIANG,
-    ),
-    number(
-        "depth_fraction",
-        "1",
-        "Depth of the centroid: 0 at the current collector, 1 at the separator.",
-        lower=0,
-        upper=1,
-    ),
-)
-
-_CONTACT = (
-    count("label_a", "Label of the first particle, the smaller number.", lower=1),
-    count("label_b", "Label of the second particle, the larger number.", lower=1),
-    text("particle_a_id", "Key of the first particle.", pattern=HEX_ID),
-    text("particle_b_id", "Key of the second particle.", pattern=HEX_ID),
-    number(
-        "contact_area_um2",
-        "µm²",
-        "Area of the contact, from crossings along 13 directions at one and two steps.",
-        lower=0,
-    ),
-)
-
 PARTICLE_FIELDS = (
     *_PARTICLE,
     *_SHAPE_3D,
     *_GREY_3D,
-    *_SURROUNDINGS_3D,
-    *_CONTACT,
+    *SURROUNDINGS_3D,
+    *CONTACT,
     *FIELDS_2D,
 )
