@@ -22,7 +22,7 @@ from models.processors import processors
 
 _PACKAGES = (
     "graindex", "dagster", "duckdb", "lancedb", "pyarrow", "torch", "timm", "openvino",
-    "great_expectations", "rapidocr", "tifffile", "rosettasciio",
+    "great_expectations", "rapidocr", "tifffile", "rosettasciio", "zarr", "numba", "scikit-image",
 )  # fmt: skip
 _EXTENSIONS = ("sqlite_scanner", "ducklake", "lance")
 
