@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import fsspec
-import lancedb
 import pyarrow as pa
 
 from graindex.location import Location
@@ -35,6 +34,9 @@ class VectorStore:
         self._uri = location.under("vectors")
         if not location.is_remote:
             fsspec.filesystem("file").makedirs(self._uri, exist_ok=True)
+        # A second to import, and collections of volumes have no vectors.
+        import lancedb  # noqa: PLC0415
+
         # Zero makes every read look for versions that other processes have written.
         self._db = lancedb.connect(self._uri, read_consistency_interval=timedelta(0))
 

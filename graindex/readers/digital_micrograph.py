@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rsciio.digitalmicrograph import file_reader
 
 from graindex.readers import grey
 from graindex.readers import quantities as q
@@ -33,6 +32,9 @@ def read_digital_micrograph(
         UnreadableImageError: damaged, truncated, too large or small, without content, or an
             image in it is not two-dimensional and real.
     """
+    # It brings Dask along: a third of a second that only these files need.
+    from rsciio.digitalmicrograph import file_reader  # noqa: PLC0415
+
     what = image_format.upper()
     # RosettaSciIO opens paths only
     with tempfile.NamedTemporaryFile(suffix=f".{image_format}") as file:

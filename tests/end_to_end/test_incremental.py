@@ -43,9 +43,10 @@ class Collection:
         words = ["add", self.folder, "--dataset", self.name, "--home", self.home, *options]
         assert main([str(word) for word in words]) == 0
 
-    def materialize(self) -> Summary:
+    def materialize(self, *options: str) -> Summary:
         self.capture.readouterr()
-        code = main(["materialize", "--strict", "--format", "json", "--home", str(self.home)])
+        words = ["materialize", "--strict", "--format", "json", "--home", str(self.home)]
+        code = main([*words, *options])
         out, err = self.capture.readouterr()
         assert code == 0, err
         one_vector_each(self.store)
@@ -222,7 +223,7 @@ def test_blanking_the_databar_changes_no_vector(
             target.parent.mkdir(exist_ok=True)
             assert cv2.imwrite(str(target), twin)
     twins.add()
-    twins.materialize()
+    twins.materialize("--select", "+key:micrograph_vectors or key:image_quality")
     vectors, images = twins.vectors(), twins.images()
     assert len(vectors) == 3 * len(chosen)
     for number in range(len(chosen)):

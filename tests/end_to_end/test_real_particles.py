@@ -38,10 +38,19 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Real:
-    """The three collections, materialised."""
+    """A home that brings the collections in as they are asked for."""
 
     store: Store
     folder: Path
+
+    def materialize(self, dataset: str) -> None:
+        """Add and materialise a collection, unless it is there."""
+        if dataset in self.store.datasets():
+            return
+        home, path = self.store.location.home, str(self.folder / FILES[dataset])
+        assert main(["add", path, "--dataset", dataset, *OPTIONS[dataset], "--home", home]) == 0
+        words = ["materialize", "--strict", "--dataset", dataset, "--home", home]
+        assert main(words) == 0
 
     def statistics(self, dataset: str) -> dict[str, float]:
         """Statistics of all particles, by name."""
@@ -54,16 +63,14 @@ class Real:
 
 @pytest.fixture(scope="module")
 def real(real_data: Path, new_home: Callable[[], Path]) -> Real:
-    home, folder = new_home(), real_data / "nmc_tomography"
-    for dataset, options in OPTIONS.items():
-        path = str(folder / FILES[dataset])
-        assert main(["add", path, "--dataset", dataset, *options, "--home", str(home)]) == 0
-    assert main(["materialize", "--strict", "--home", str(home)]) == 0
-    return Real(graindex.open(home), folder)
+    return Real(graindex.open(new_home()), real_data / "nmc_tomography")
 
 
-@pytest.mark.parametrize(("dataset", "fewest"), [(NREL, 700), (TAUFACTOR, 500)])
+@pytest.mark.parametrize(
+    ("dataset", "fewest"), [pytest.param(NREL, 700, marks=pytest.mark.slow), (TAUFACTOR, 500)]
+)
 def test_a_phase_volume_is_measured_voxel_for_voxel(real: Real, dataset: str, fewest: int) -> None:
+    real.materialize(dataset)
     voxels = real.voxels(dataset)
     values, counts = np.unique(voxels, return_counts=True)
     phases = {r["phase"]: r for r in real.store.read("volume_phases", dataset).to_pylist()}
@@ -94,12 +101,15 @@ def test_a_phase_volume_is_measured_voxel_for_voxel(real: Real, dataset: str, fe
     )
 
 
+@pytest.mark.slow
 def test_sizes_of_the_calendered_electrode_are_those_of_nmc(real: Real) -> None:
+    real.materialize(NREL)
     # Secondary particles of NMC532 are about 10 µm across.
     assert 8 < real.statistics(NREL)["diameter_d50_volume"] < 16
 
 
 def test_a_holotomography_slice_gives_particles_in_micrometres(real: Real) -> None:
+    real.materialize(HOLO)
     rows = real.store.read("particles_2d", HOLO).to_pylist()
     assert 40 <= len(rows) <= 80
     (mask,) = real.store.read("particle_masks_2d", HOLO).to_pylist()
