@@ -1,8 +1,8 @@
 """Two published phase volumes and a holotomography slice, from `add` to statistics of particles.
 
 Reports how many particles there are, how large, how much the border cuts, and writes pictures to
-look at beside the JSON. Voxel sizes: 0.398 µm for the NREL electrode and 70 nm for the slice as
-published; none is stated for TauFactor's, whose lengths are therefore in voxels.
+look at beside the JSON. No file states a size: pixels of the slice are 70 nm in the code of its
+paper, voxels of the NREL electrode are taken as 0.398 µm, and TauFactor's lengths are in voxels.
 Out of scope: whether each particle is right, for which no truth exists.
 """
 
