@@ -95,6 +95,16 @@ class Recipe(BaseModel):
     registered_at: datetime
 
     @model_validator(mode="after")
+    def _sizes_are_of_its_kind(self) -> "Recipe":
+        if self.kind == "volumes" and self.declared_pixel_size_um is not None:
+            message = "declared_pixel_size_um is of images; volumes take --voxel-size-um"
+            raise ValueError(message)
+        if self.kind == "micrographs" and self.declared_voxel_size_um is not None:
+            message = "declared_voxel_size_um is of volumes; images take --pixel-size-um"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _phase_volumes_name_their_particles(self) -> "Recipe":
         phases = self.kind == "volumes" and self.volumes.content == "phases"
         if phases and self.segmentation.phase_values is None:

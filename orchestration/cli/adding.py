@@ -83,7 +83,13 @@ def add(
             show_default=False,
         ),
     ] = None,
-    modality: Annotated[str, typer.Option(help="SEM, TEM, optical or X-ray.")] = "SEM",
+    modality: Annotated[
+        str | None,
+        typer.Option(
+            help="SEM, TEM, optical or X-ray [default: SEM for images, X-ray for volumes].",
+            show_default=False,
+        ),
+    ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the originals into the home.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Move a registered collection to another PATH.")
@@ -162,7 +168,7 @@ def add(
         declared_voxel_size_um=three(
             parse_spacing_option(voxel_size_um, (1, 3), "--voxel-size-um")
         ),
-        modality="X-ray" if volumes else modality,
+        modality=modality or ("X-ray" if volumes else "SEM"),
         description=description,
         source=source,
         licence=licence,

@@ -81,6 +81,9 @@ def test_names_are_sorted_and_only_yaml_counts(location):
         {"declared_pixel_size_um": float("inf")},
         {"modality": "AFM"},
         {"kind": "films"},
+        {"declared_voxel_size_um": (0.1, 0, 0.1)},
+        {"declared_voxel_size_um": (0.1, 0.1, 0.1)},  # of images
+        {"declared_pixel_size_um": 0.1, "kind": "volumes"},
         {"colour": "red"},
     ],
 )
