@@ -15,6 +15,7 @@ from graindex.checkpoint import Checkpoint
 from graindex.derive import pixels_hash
 from graindex.errors import OriginalError
 from graindex.files import sha256
+from graindex.kept_rows import distinct, standing
 from graindex.label_images import (
     LabelImage,
     decode_labels,
@@ -101,15 +102,15 @@ def refresh_particles_2d(store: "Store", dataset: str, *, author: str) -> Outcom
     wanted = _particle_inputs(masks)
     work = Checkpoint(store.location, _PARTICLES, dataset)
     before = store.lake.read(_PARTICLES, dataset)
-    kept = _true_still(before, set(wanted.values()))
-    missing = set(wanted.values()) - set(kept["input_hash"].unique().to_pylist())
-    saved = _once(_true_still(work.load(_PARTICLES), missing))
-    missing -= set(saved["input_hash"].unique().to_pylist())
+    kept = _true_still(before, wanted)
+    missing = _without(wanted, kept)
+    saved = distinct(_true_still(work.load(_PARTICLES), missing), ["particle_id"])
+    missing = _without(missing, saved)
     fresh, refused = each_image(
         store.location,
         _PARTICLES,
         dataset,
-        [masks[key] for key, input_hash in wanted.items() if input_hash in missing],
+        [masks[key] for key in missing],
         lambda mask: _particle_rows(store, mask),
         pa.concat_tables,
     )
@@ -245,20 +246,16 @@ def _particle_rows(store: "Store", mask: Record) -> pa.Table:
     return from_columns(TABLES[_PARTICLES], {**columns, "particle_id": np.array(keys, object)})
 
 
-def _true_still(rows: pa.Table, hashes: set[str]) -> pa.Table:
-    """Rows that were computed by this code from one of these inputs."""
+def _true_still(rows: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
     schema = arrow_schema(TABLES[_PARTICLES])
-    fits = pc.and_(
-        pc.is_in(rows["input_hash"], value_set=pa.array(sorted(hashes), pa.string())),
-        pc.equal(rows["code_version"], PARTICLES_2D_CODE_VERSION),
-    )
-    return rows.filter(fits).select(schema.names).cast(schema)
+    kept = standing(rows, "micrograph_id", wanted, PARTICLES_2D_CODE_VERSION)
+    return kept.select(schema.names).cast(schema)
 
 
-def _once(rows: pa.Table) -> pa.Table:
-    """Each particle once: two runs that were cut short may have saved the same ones."""
-    numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
-    return rows.take(numbered.group_by("particle_id").aggregate([("row", "min")])["row_min"])
+def _without(wanted: Mapping[str, str], rows: pa.Table) -> dict[str, str]:
+    """Inputs of images that have no row among these."""
+    have = set(rows["micrograph_id"].unique().to_pylist())
+    return {key: input_hash for key, input_hash in wanted.items() if key not in have}
 
 
 def _calibrated(rows: pa.Table, pixel_sizes_um: Mapping[str, object]) -> pa.Table:

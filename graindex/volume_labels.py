@@ -18,6 +18,7 @@ import numpy.typing as npt
 from graindex.checkpoint import Checkpoint
 from graindex.files import sha256
 from graindex.label_images import label_type
+from graindex.label_survey import survey
 from graindex.outcome import Outcome
 from graindex.progress import report
 from graindex.recipes import Recipe, settings_json
@@ -25,7 +26,7 @@ from graindex.records import Record
 from graindex.section_pictures import sections_jpeg
 from graindex.stored_volumes import EXPECTED, Triple, reason, spacing_of, written
 from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
-from models.measure.arrays import InvalidVolumeError, Sliceable, parse_labels
+from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.watershed import CODE_VERSION, WatershedOptions
 from schemas.arrow import from_records
 from schemas.tables import TABLES
@@ -38,7 +39,6 @@ LABELS_CODE_VERSION = f"1+watershed.{CODE_VERSION}"
 
 _TABLE = "particle_labels_3d"
 _PICTURE_SIDE_PX = 900
-_COUNTED_LABELS = 1 << 27  # below, a byte for each label finds the distinct ones without sorting
 
 
 def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
@@ -181,7 +181,7 @@ def _label(store: "Store", volume: Mapping[str, Any], plan: _Plan, progress: Pro
     if plan.options is not None and not store.volume_store.has("labels", plan.label_volume):
         _segment(store, volume, plan, plan.options, progress)
     labels = store.volume_store.open("labels", plan.label_volume)
-    found = _survey(labels)
+    found = survey(labels)
     return {
         "dataset": volume["dataset"],
         "volume_id": plan.volume_id,
@@ -257,47 +257,6 @@ def _slabs(
             yield slab
 
     return slabs
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Distinct labels, labelled voxels, and the planes (z, y, x) that hold most of them."""
-
-    count: int
-    voxels: int
-    fullest: tuple[int, int, int] | None
-
-
-def _survey(labels: "StoredVolume") -> _Found:
-    """Look through a label volume, slab by slab.
-
-    Raises:
-        InvalidVolumeError: it holds something else than integers from 0 on.
-    """
-    distinct = np.zeros(0, labels.dtype)
-    planes = [np.zeros(extent, np.int64) for extent in labels.shape]
-    for z in range(0, labels.shape[0], labels.chunks[0]):
-        slab = parse_labels(labels[z : z + labels.chunks[0]])
-        distinct = np.union1d(distinct, _distinct(slab))
-        inside = slab > 0
-        planes[0][z : z + len(slab)] = np.count_nonzero(inside, axis=(1, 2))
-        planes[1] += np.count_nonzero(inside, axis=(0, 2))
-        planes[2] += np.count_nonzero(inside, axis=(0, 1))
-    z, y, x = (int(plane.argmax()) for plane in planes)
-    return _Found(len(distinct), int(planes[0].sum()), (z, y, x) if len(distinct) else None)
-
-
-def _distinct(slab: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Values above 0."""
-    highest = int(slab.max())
-    if highest >= _COUNTED_LABELS:
-        values = np.unique(slab)
-        return values[values > 0]
-    seen = np.zeros(highest + 1, np.bool_)
-    for plane in slab:  # an index of the whole slab would take eight bytes a voxel
-        seen[plane] = True
-    seen[0] = False
-    return np.flatnonzero(seen).astype(slab.dtype)
 
 
 def _draw(

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from graindex.arrays import IN_MEMORY_BYTES
 from graindex.checkpoint import Checkpoint
 from graindex.files import sha256
+from graindex.kept_rows import distinct, standing
 from graindex.outcome import Outcome
 from graindex.progress import report
 from graindex.recipes import Recipe, settings_json
@@ -135,30 +136,20 @@ def _of_volumes(rows: pa.Table, ids: set[str]) -> pa.Table:
 
 
 def _standing(rows: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
-    """Rows that today's code would make again from today's inputs."""
-    pairs = pa.array([f"{volume} {input_hash}" for volume, input_hash in wanted.items()])
-    found = pc.binary_join_element_wise(rows["volume_id"], rows["input_hash"], " ")
-    return rows.filter(
-        pc.and_(
-            pc.is_in(found, pairs.cast(pa.string())),
-            pc.equal(rows["code_version"], PARTICLES_3D_CODE_VERSION),
-        )
-    )
+    return standing(rows, "volume_id", wanted, PARTICLES_3D_CODE_VERSION)
 
 
 def _resumed(work: Checkpoint, wanted: Mapping[str, str], known: set[str]) -> dict[str, pa.Table]:
     """Rows of volumes that runs finished which did not commit."""
-    saved = {name: _standing(_distinct(name, work.load(name)), wanted) for name in _TABLES}
+    saved = {
+        name: distinct(
+            _standing(work.load(name), wanted),
+            [*TABLES[name].key, "input_hash", "code_version"],
+        )
+        for name in _TABLES
+    }
     ids = _ids(saved[_PARTICLES]) - known
     return {name: _of_volumes(rows, ids) for name, rows in saved.items()}
-
-
-def _distinct(name: str, rows: pa.Table) -> pa.Table:
-    """Leave out what two runs at once, or a run before and after a kill, kept twice."""
-    key = [*TABLES[name].key, "input_hash", "code_version"]
-    places = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
-    firsts = places.group_by(key).aggregate([("place", "min")])["place_min"]
-    return rows.take(firsts)
 
 
 def _together(name: str, parts: Sequence[pa.Table]) -> pa.Table:
