@@ -21,6 +21,7 @@ from graindex.originals import content_hash, read_bytes
 from graindex.progress import report
 from graindex.readers.frame import Limits, UnreadableImageError
 from graindex.readers.images import read_frames
+from graindex.readers.library_log import captured_log
 from graindex.readers.volumes import UnreadableVolumeError, VolumeSource, open_volume
 
 IN_MEMORY_BYTES = 1 << 30
@@ -114,7 +115,7 @@ def _is_image(uri: str, *, labels: bool) -> bool:
     if suffix not in _TIFF or labels:
         return suffix in _NOT_VOLUMES
     try:
-        with fsspec.open(uri, "rb") as file, TiffFile(file) as tiff:
+        with captured_log(), fsspec.open(uri, "rb") as file, TiffFile(file) as tiff:
             return len(tiff.pages) == 1
     except (OSError, TiffFileError):
         return False  # the reader of volumes says what is wrong

@@ -211,6 +211,18 @@ def test_what_cannot_be_done_is_one_line(
     assert not (tmp_path / output).exists()
 
 
+def test_libraries_add_nothing_to_that_line(tmp_path: Path) -> None:
+    # A process of its own: pytest takes what libraries log.
+    whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"
+    noise = np.random.default_rng(0).integers(0, 255, (8, 64, 64), dtype=np.uint8)
+    with tifffile.TiffWriter(whole) as writer:
+        for plane in noise:
+            writer.write(plane, contiguous=False)
+    cut.write_bytes(whole.read_bytes()[:20_000])
+    answer = run("segment", cut, "-o", tmp_path / "labels.tif", home=None)
+    assert "cut.tif" in answer.error
+
+
 def test_an_output_of_an_unknown_kind_or_in_no_folder_is_refused(
     command: Command, tmp_path: Path
 ) -> None:
