@@ -139,15 +139,58 @@ class Lake:
         }
         if not changed:
             return self.snapshot()
+        return self._write(changed, "dataset = ?", [dataset], author, message)
+
+    def put(self, tables: Mapping[str, pa.Table], *, author: str, message: str) -> int:
+        """Write rows of tables of the store as a whole, all or nothing.
+
+        A row takes the place of the one of its key; all other rows stay as they are.
+
+        Args:
+            tables: rows by table name.
+            author: who writes: a person, or an asset and a run.
+            message: what is written, for the list of snapshots.
+
+        Returns:
+            Number of the snapshot that holds these rows.
+
+        Raises:
+            WriteConflictError: other processes kept winning.
+            HomeError: the home cannot be written: the disk is full, or forbids it.
+        """
+        collections = [name for name in tables if not TABLES[name].of_store]
+        if collections:
+            told = f"table {collections[0]!r} is written a collection at a time"
+            raise ValueError(told)
+        filled = {name: rows for name, rows in tables.items() if rows.num_rows}
+        if not filled:
+            return self.snapshot()
+        same_key = "({key}) IN (SELECT {key} FROM incoming)"
+        return self._write(filled, same_key, [], author, message)
+
+    def _write(
+        self,
+        tables: Mapping[str, pa.Table],
+        replaced: str,
+        parameters: list[object],
+        author: str,
+        message: str,
+    ) -> int:
+        """Replace the rows that fulfil a condition in one transaction, tried again as needed."""
         try:
-            return retrying(lambda: self._replace(changed, dataset, author, message))
+            return retrying(lambda: self._write_once(tables, replaced, parameters, author, message))
         except (duckdb.IOException, duckdb.TransactionException) as error:
             why = " ".join(str(error).split())
             told = f"home {self.location.home!r} cannot be written: {why}"
             raise HomeError(told) from error
 
-    def _replace(
-        self, tables: Mapping[str, pa.Table], dataset: str, author: str, message: str
+    def _write_once(
+        self,
+        tables: Mapping[str, pa.Table],
+        replaced: str,
+        parameters: list[object],
+        author: str,
+        message: str,
     ) -> int:
         cursor = self._cursor()
         with transaction(cursor):
@@ -157,11 +200,11 @@ class Lake:
                 for statement in _missing_columns(table, rows.schema, existing[name]):
                     cursor.execute(statement)
                 target = f"{CATALOG}.{quote(name)}"
-                cursor.execute(f"DELETE FROM {target} WHERE dataset = ?", [dataset])
+                key = ", ".join(quote(column) for column in table.key)
                 cursor.register("incoming", rows)
-                order = ", ".join(quote(column) for column in table.key)
+                cursor.execute(f"DELETE FROM {target} WHERE {replaced.format(key=key)}", parameters)
                 cursor.execute(
-                    f"INSERT INTO {target} BY NAME SELECT * FROM incoming ORDER BY {order}"
+                    f"INSERT INTO {target} BY NAME SELECT * FROM incoming ORDER BY {key}"
                 )
                 cursor.unregister("incoming")
             cursor.execute(

@@ -28,16 +28,17 @@ def literal(text: str) -> str:
 
 
 def create_statements(table: Table, catalog: str) -> list[str]:
-    """Statements that make `table` in the attached `catalog`, partitioned by dataset."""
+    """Statements that make `table` in the attached `catalog`, partitioned by collection."""
     target = f"{catalog}.{quote(table.name)}"
     columns = ", ".join(
         f"{quote(field.name)} {SQL_TYPES[field.kind]}"
         + (" NOT NULL" if field.name in table.never_null else "")
         for field in table.fields
     )
+    partitions = [] if table.of_store else [f"ALTER TABLE {target} SET PARTITIONED BY (dataset)"]
     return [
         f"CREATE TABLE {target} ({columns})",
-        f"ALTER TABLE {target} SET PARTITIONED BY (dataset)",
+        *partitions,
         f"COMMENT ON TABLE {target} IS {literal(f'One row per {table.row}.')}",
         *(comment_statement(table, name, catalog) for name in table.columns),
     ]

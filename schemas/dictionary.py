@@ -19,7 +19,7 @@ def render() -> str:
         "# Data dictionary\n\n"
         "Generated from `schemas/` by `make dictionary`; do not edit. Every column is defined "
         "once and means the same in every table that holds it. Tables lie in the lake unless "
-        "they say LanceDB; each is partitioned by `dataset`.\n"
+        "they say LanceDB; each is partitioned by `dataset`, or is of the store as a whole.\n"
     )
     files = (
         "\n# Particles measured from files\n\n"
@@ -33,6 +33,7 @@ def render() -> str:
 def _table(table: Table) -> str:
     where = " Lies in LanceDB as `vectors.main.micrographs`." if table.in_lance else ""
     more = " Labels of a collection add columns of their own." if table.is_open else ""
+    more += " Of the store as a whole." if table.of_store else ""
     key = f" Key: {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
     lines = [
         f"\n## {table.name}\n",

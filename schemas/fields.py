@@ -4,8 +4,12 @@ Out of scope: which table holds which column (`schemas.tables`) and how a column
 (`schemas.arrow`, `schemas.ddl`, `schemas.expectations`, `schemas.dictionary`).
 """
 
+from schemas.feature_fields import FEATURE_FIELDS
 from schemas.field import HEX_ID, HEX_SHA256, Field, Kind, count, number, text
+from schemas.history_fields import HISTORY_FIELDS
+from schemas.model_fields import MODEL_FIELDS
 from schemas.particle_fields import PARTICLE_FIELDS
+from schemas.quality_fields import QUALITY_FIELDS
 from schemas.statistic_fields import STATISTIC_FIELDS
 from schemas.volume_fields import VOLUME_FIELDS
 
@@ -193,6 +197,10 @@ FIELDS: dict[str, Field] = {
         PARTICLE_FIELDS,
         STATISTIC_FIELDS,
         VOLUME_FIELDS,
+        FEATURE_FIELDS,
+        MODEL_FIELDS,
+        QUALITY_FIELDS,
+        HISTORY_FIELDS,
     )
     for field in group
 }

@@ -11,7 +11,10 @@ STATISTIC_FIELDS = (
         "What a statistic is of.",
         values=("volume", "specimen", "collection"),
     ),
-    text("entity_id", "Its `volume_id`, `sample_id` or name."),
+    text(
+        "entity_id",
+        "Key of what the row is of: of a specimen, image, volume or particle, or a name.",
+    ),
     count("bin", "Number of the class that the value is of; 0 of all."),
     text("statistic", "Name of a statistic of a whole electrode."),
     Field("bin_lower", Kind.NUMBER, "Lower limit of the class that the value is of; null of all."),

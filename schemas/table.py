@@ -23,6 +23,8 @@ class Table:
         lineage: for derived columns, the `table.column` each is computed from.
         is_open: whether a collection may add columns of its own (labels of specimens).
         in_lance: whether the table lies in LanceDB rather than in the lake.
+        of_store: whether rows belong to the store as a whole; those of the other tables belong to
+            one collection each, which is replaced as a whole.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Table:
     lineage: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     is_open: bool = False
     in_lance: bool = False
+    of_store: bool = False
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -3,7 +3,11 @@
 Out of scope: what a column means, which is `schemas.fields`.
 """
 
+from schemas.feature_tables import FEATURE_TABLES
+from schemas.history_tables import HISTORY_TABLES
+from schemas.model_tables import MODEL_TABLES
 from schemas.particle_tables import PARTICLE_TABLES
+from schemas.quality_tables import QUALITY_TABLES
 from schemas.table import Table
 from schemas.volume_tables import VOLUME_TABLES
 
@@ -220,7 +224,16 @@ _ALL = (
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (*_ALL, *VOLUME_TABLES, *PARTICLE_TABLES)
+    table.name: table
+    for table in (
+        *_ALL,
+        *VOLUME_TABLES,
+        *PARTICLE_TABLES,
+        *FEATURE_TABLES,
+        *MODEL_TABLES,
+        *QUALITY_TABLES,
+        *HISTORY_TABLES,
+    )
 }
 
 # Tables that are assets of their own; the others are written along with one of these.

@@ -1,0 +1,37 @@
+"""Columns of trained models: runs, metrics, curves and predictions.
+
+Out of scope: training sets (`schemas.feature_fields`).
+"""
+
+from schemas.field import HEX_SHA256, Field, Kind, count, number, text
+
+MODEL_FIELDS = (
+    text("model", "Name of the model.", pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+    count("model_version", "Version of the model, from 1.", lower=1),
+    text("method", "How the model learns, such as ridge or logistic."),
+    text("parameters", "Parameters of the training as JSON, chosen ones included."),
+    count("seed", "Seed of the random numbers."),
+    text("artefact", "Content address of the weights, a safetensors file.", pattern=HEX_SHA256),
+    text("card", "Content address of the model card, a JSON file.", pattern=HEX_SHA256),
+    text("report", "Content address of the report page, an HTML file.", pattern=HEX_SHA256),
+    text("run_id", "Run that wrote the row."),
+    text(
+        "evaluation",
+        "Which rows the number is of: none of them were trained on, but for train.",
+        values=("cross-validation", "test", "train"),
+    ),
+    text("metric", "Name of the metric, such as r2, rmse or macro_f1."),
+    text("part", "What part of the rows the metric is of: all, a fold, or a class."),
+    Field("metric_value", Kind.NUMBER, "Value of the metric, in `unit`."),
+    Field("metric_lower", Kind.NUMBER, "Lower end of the interval, in `unit`."),
+    Field("metric_upper", Kind.NUMBER, "Upper end of the interval, in `unit`."),
+    text("interval", "What the interval is: level, method and what was drawn."),
+    text("curve", "Name of the learning or validation curve."),
+    Field("curve_x", Kind.NUMBER, "Where on the curve, such as the epoch or the penalty."),
+    Field("curve_y", Kind.NUMBER, "Height of the curve."),
+    Field("predicted_number", Kind.NUMBER, "Prediction, in the unit of the label."),
+    text("predicted_text", "Predicted class."),
+    Field("predicted_std", Kind.NUMBER, "One standard deviation of the prediction.", lower=0),
+    number("probability", "1", "Probability of the predicted class.", lower=0, upper=1),
+    text("probabilities", "Probability of every class, as JSON."),
+)
