@@ -13,18 +13,50 @@ import pyarrow as pa
 
 from graindex.ducklake import CATALOG, attach, retrying
 from graindex.errors import QueryError
+from graindex.lake import AsOf, at_clause
 from graindex.location import Location
 from schemas.ddl import literal
 
 VECTORS = "vectors"
 
+SESSION_PAUSE_HOURS = 3
+"""A longer pause between two images of one instrument starts a new session."""
+
 _MICROGRAPH_CATALOG = f"""
 CREATE OR REPLACE TEMP VIEW micrograph_catalog AS
-SELECT m.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
+WITH images AS (FROM {CATALOG}.micrographs{{at}}),
+starts AS (
+    SELECT dataset, micrograph_id, instrument, acquired_at,
+           coalesce(
+               acquired_at - lag(acquired_at) OVER one_instrument
+               > INTERVAL {SESSION_PAUSE_HOURS} HOURS, true
+           )::INTEGER AS is_start
+    FROM images WHERE acquired_at IS NOT NULL
+    WINDOW one_instrument AS (PARTITION BY dataset, instrument ORDER BY acquired_at, micrograph_id)
+),
+blocks AS (
+    SELECT *, sum(is_start) OVER (
+        PARTITION BY dataset, instrument ORDER BY acquired_at, micrograph_id
+    ) AS block
+    FROM starts
+),
+begun AS (
+    SELECT dataset, micrograph_id, instrument,
+           min(acquired_at) OVER (PARTITION BY dataset, instrument, block) AS began
+    FROM blocks
+),
+sessions AS (
+    SELECT dataset, micrograph_id,
+           dataset || '#' || dense_rank() OVER (PARTITION BY dataset ORDER BY began, instrument)
+               AS session_id
+    FROM begun
+)
+SELECT m.*, n.session_id, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
        q.* EXCLUDE (dataset, micrograph_id, input_hash, code_version)
-FROM {CATALOG}.micrographs m
-LEFT JOIN {CATALOG}.samples s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
-LEFT JOIN {CATALOG}.image_quality q
+FROM images m
+LEFT JOIN sessions n ON n.dataset = m.dataset AND n.micrograph_id = m.micrograph_id
+LEFT JOIN {CATALOG}.samples{{at}} s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
+LEFT JOIN {CATALOG}.image_quality{{at}} q
        ON q.dataset = m.dataset AND q.micrograph_id = m.micrograph_id
 """
 
@@ -33,9 +65,9 @@ CREATE OR REPLACE TEMP VIEW volume_catalog AS
 SELECT v.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
        p.label_volume, p.segmentation_method, p.segmentation_source, p.particle_count,
        p.particle_fraction, p.overlay
-FROM {CATALOG}.volumes v
-LEFT JOIN {CATALOG}.samples s ON s.dataset = v.dataset AND s.sample_id = v.sample_id
-LEFT JOIN {CATALOG}.particle_labels_3d p
+FROM {CATALOG}.volumes{{at}} v
+LEFT JOIN {CATALOG}.samples{{at}} s ON s.dataset = v.dataset AND s.sample_id = v.sample_id
+LEFT JOIN {CATALOG}.particle_labels_3d{{at}} p
        ON p.dataset = v.dataset AND p.volume_id = v.volume_id
 """
 
@@ -72,11 +104,11 @@ class QueryConnection:
             connection.execute(statement)
         return connection
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
         cursor.execute(f"USE {CATALOG}")
-        cursor.execute(_MICROGRAPH_CATALOG)
-        cursor.execute(_VOLUME_CATALOG)
+        for view in (_MICROGRAPH_CATALOG, _VOLUME_CATALOG):
+            cursor.execute(view.format(at=at_clause(as_of)))
         return cursor
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
@@ -92,15 +124,22 @@ class QueryConnection:
         except duckdb.Error as error:
             raise QueryError(one_line(error)) from error
 
-    def table(self, sql: str, parameters: list[object] | None = None) -> pa.Table:
+    def table(
+        self, sql: str, parameters: list[object] | None = None, as_of: AsOf | None = None
+    ) -> pa.Table:
         """Result of a query with parameters, as Arrow.
 
+        Args:
+            sql: the query.
+            parameters: values of its question marks.
+            as_of: snapshot or time of the catalog views; tables by their own name are of now.
+
         Raises:
-            QueryError: it would write, read a file, or is wrong.
+            QueryError: it would write, read a file, or is wrong; or no snapshot is that old.
         """
-        cursor = retrying(self._cursor)
-        self._guard(cursor, sql)
         try:
+            cursor = retrying(lambda: self._cursor(as_of))
+            self._guard(cursor, sql)
             return retrying(lambda: cursor.execute(sql, parameters or []).to_arrow_table())
         except duckdb.Error as error:
             raise QueryError(one_line(error)) from error

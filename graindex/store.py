@@ -111,13 +111,25 @@ class Store:
         """
         return self._queries.relation(query)
 
-    def table(self, query: str) -> pa.Table:
+    def table(self, query: str, as_of: AsOf | None = None) -> pa.Table:
         """The whole result of `sql` at once, errors in the data included.
+
+        Args:
+            query: the query.
+            as_of: snapshot or time of the catalog views; tables by their own name are of now.
+
+        Raises:
+            QueryError: it would write, read a file, or is wrong; or no snapshot is that old.
+        """
+        return self._queries.table(query, as_of=as_of)
+
+    def check_query(self, query: str) -> None:
+        """Refuse a query as `sql` would, without running it.
 
         Raises:
             QueryError: it would write, read a file, or is wrong.
         """
-        return self._queries.table(query)
+        self._queries.check(query)
 
     def read(self, table: str, dataset: str | None = None, as_of: AsOf | None = None) -> pa.Table:
         """Rows of a table, now or as of a snapshot (a number) or a time.

@@ -1,9 +1,14 @@
-"""Shared fixtures: the real data where they are, and a home of its own for each test."""
+"""Shared fixtures: the real data where they are, and homes that hold them."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from tests.real_collections import RealCollections, catalogue
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -18,3 +23,50 @@ def real_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def converted_encoder(shared_folder: Path) -> Path:
+    """The encoder as a home keeps it once converted; converting takes ten seconds."""
+    from graindex.encoders import make_encoder
+    from graindex.location import Location
+    from graindex.settings import EncoderSettings
+
+    folder = shared_folder / "encoder"
+    with FileLock(shared_folder / "encoder.lock"):
+        make_encoder(EncoderSettings(), Location.parse(folder)).encoder_id  # noqa: B018
+    return folder / "cache"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one test run share, or all runs: `GRAINDEX_TEST_CACHE`."""
+    if "GRAINDEX_TEST_CACHE" in os.environ:
+        kept = Path(os.environ["GRAINDEX_TEST_CACHE"])
+        kept.mkdir(parents=True, exist_ok=True)
+        return kept
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    (shared / "shared").mkdir(exist_ok=True)
+    return shared / "shared"
+
+
+@pytest.fixture(scope="session")
+def real_collections(
+    real_data: Path, shared_folder: Path, converted_encoder: Path
+) -> RealCollections:
+    """A home that holds the three real collections, made once in a run; not to be changed."""
+    with FileLock(shared_folder / "real.lock", timeout=900):
+        return catalogue(real_data, shared_folder / "real", converted_encoder)
+
+
+@pytest.fixture
+def real_home(real_collections: RealCollections, tmp_path: Path) -> Callable[[], Path]:
+    """Makes copies of the home that holds the real collections, to be changed at will."""
+
+    def copy() -> Path:
+        target = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(real_collections.home, target)
+        return target
+
+    return copy

@@ -9,18 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from graindex.encoders import make_encoder
-from graindex.location import Location
-from graindex.settings import EncoderSettings
 from graindex.store import init_store
-
-
-@pytest.fixture(scope="session")
-def converted_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The encoder as a home keeps it once converted; converting takes ten seconds."""
-    folder = tmp_path_factory.mktemp("encoder")
-    make_encoder(EncoderSettings(), Location.parse(folder)).encoder_id  # noqa: B018
-    return folder / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ Out of scope: how fast (`benchmarks`).
 
 import csv
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,20 +16,13 @@ import graindex
 from graindex.store import Store
 from models.calibrate.reconcile import RELATIVE_TOLERANCE, TIME_TOLERANCE_S
 from orchestration.cli.main import main
-from tests.end_to_end.commands import Answer, by_asset, finish, one_vector_each, start
-from tests.end_to_end.commands import graindex as run
+from tests.end_to_end.commands import Answer, by_asset, one_vector_each
+from tests.real_collections import LLZTO, NCM, SELECTED, UHCS, RealCollections
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(900)]
 
-NCM, LLZTO, UHCS = "ncm622_cycled_sem", "llzto_llto_sem", "uhcs"
 COUNTS = {NCM: 51, LLZTO: 67, UHCS: 97}
 PIXEL_SIZE_UM = {NCM: 100 / 375, LLZTO: 100 / 267}
-LLZTO_PATTERN = (
-    r"(?P<material>LLZTO|LLTO)/(?P<conductivity_class>\w+)"
-    r"/(?P<conductivity_s_per_cm>[\d.]+e-?\d+)"
-)
-# What an image is catalogued with; particles of real images are in `test_real_particles`.
-SELECTED = ("--select", "+key:micrograph_vectors or key:image_quality")
 NUMBERS = ("magnification", "accelerating_voltage_kv", "working_distance_mm")
 
 
@@ -48,21 +40,9 @@ class Real:
 
 
 @pytest.fixture(scope="module")
-def real(real_data: Path, new_home: Callable[[], Path]) -> Real:
-    home = new_home()
-    options: dict[str, tuple[object, ...]] = {
-        NCM: (),
-        LLZTO: ("--label-pattern", LLZTO_PATTERN),
-        UHCS: ("--samples", real_data / UHCS / "metadata.csv"),
-    }
-    added, running = {}, {}
-    for name, more in options.items():
-        added[name] = run("add", real_data / name, "--dataset", name, *more, home=home)
-        assert added[name].code == 0, added[name]
-        words = ("materialize", *SELECTED, "--dataset", name, "--strict", "--format", "json")
-        running[name] = start(*words, home=home)
-    materialized = {name: finish(process) for name, process in running.items()}
-    return Real(graindex.open(home), added, materialized)
+def real(real_collections: RealCollections) -> Real:
+    made = real_collections
+    return Real(graindex.open(made.home), made.added, made.materialized)
 
 
 def test_every_image_is_there(real: Real) -> None:
@@ -219,8 +199,10 @@ def test_vector_search_joins_with_tables(real: Real) -> None:
     assert len(found) == 3
 
 
-def test_a_second_run_computes_nothing(real: Real, capfd: pytest.CaptureFixture[str]) -> None:
-    home = real.store.location.home
+def test_a_second_run_computes_nothing(
+    real_home: Callable[[], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = str(real_home())
     code = main(["materialize", *SELECTED, "--strict", "--format", "json", "--home", home])
     answer = Answer(code, *capfd.readouterr())
     assert answer.code == 0, answer
