@@ -5,6 +5,7 @@ Out of scope: how fast (`benchmarks`).
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
