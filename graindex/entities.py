@@ -98,7 +98,7 @@ def _source(kind: EntityKind, particles: ParticleTable, at: str) -> tuple[str, s
     parent, key = _PARENTS[particles]
     own = ", ".join(literal(name) for name in TABLES[particles].columns)
     query = f"""
-        SELECT p.*, m.* FROM {CATALOG}.{particles}{at} p
+        SELECT p.*, m.* FROM (FROM {CATALOG}.{particles}{at}) p
         JOIN (SELECT dataset AS parent_dataset, {key} AS parent_id,
                      COLUMNS(name -> name NOT IN ({own})) FROM {parent}) m
           ON m.parent_dataset = p.dataset AND m.parent_id = p.{key}

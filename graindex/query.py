@@ -55,8 +55,8 @@ SELECT m.*, n.session_id, s.* EXCLUDE (dataset, sample_id, input_hash, code_vers
        q.* EXCLUDE (dataset, micrograph_id, input_hash, code_version)
 FROM images m
 LEFT JOIN sessions n ON n.dataset = m.dataset AND n.micrograph_id = m.micrograph_id
-LEFT JOIN {CATALOG}.samples{{at}} s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
-LEFT JOIN {CATALOG}.image_quality{{at}} q
+LEFT JOIN (FROM {CATALOG}.samples{{at}}) s ON s.dataset = m.dataset AND s.sample_id = m.sample_id
+LEFT JOIN (FROM {CATALOG}.image_quality{{at}}) q
        ON q.dataset = m.dataset AND q.micrograph_id = m.micrograph_id
 """
 
@@ -65,9 +65,9 @@ CREATE OR REPLACE TEMP VIEW volume_catalog AS
 SELECT v.*, s.* EXCLUDE (dataset, sample_id, input_hash, code_version),
        p.label_volume, p.segmentation_method, p.segmentation_source, p.particle_count,
        p.particle_fraction, p.overlay
-FROM {CATALOG}.volumes{{at}} v
-LEFT JOIN {CATALOG}.samples{{at}} s ON s.dataset = v.dataset AND s.sample_id = v.sample_id
-LEFT JOIN {CATALOG}.particle_labels_3d{{at}} p
+FROM (FROM {CATALOG}.volumes{{at}}) v
+LEFT JOIN (FROM {CATALOG}.samples{{at}}) s ON s.dataset = v.dataset AND s.sample_id = v.sample_id
+LEFT JOIN (FROM {CATALOG}.particle_labels_3d{{at}}) p
        ON p.dataset = v.dataset AND p.volume_id = v.volume_id
 """
 
