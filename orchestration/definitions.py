@@ -8,12 +8,16 @@ import dagster as dg
 
 from assets.collections import datasets, samples
 from assets.micrographs import image_quality, micrograph_vectors, micrographs
+from assets.models import trained_models, training_sets
 from assets.particles import electrode_statistics, particle_masks_2d, particles_2d
+from assets.quality import image_faults, near_duplicates
+from assets.quality_labels import confounders, drift, label_issues
 from assets.resources import StoreResource
 from assets.volumes import particle_labels_3d, particles_3d, volumes
 from graindex.location import HOME_VARIABLE
 from orchestration.checks import CHECKS
-from orchestration.jobs import CATALOG_JOBS
+from orchestration.jobs import CATALOG_JOBS, train_job
+from orchestration.model_checks import model_checks
 from orchestration.sensors import new_files
 
 defs = dg.Definitions(
@@ -29,9 +33,16 @@ defs = dg.Definitions(
         particle_labels_3d,
         particles_3d,
         electrode_statistics,
+        image_faults,
+        near_duplicates,
+        label_issues,
+        confounders,
+        drift,
+        training_sets,
+        trained_models,
     ],
-    asset_checks=CHECKS,
-    jobs=CATALOG_JOBS,
+    asset_checks=[*CHECKS, model_checks],
+    jobs=[*CATALOG_JOBS, train_job],
     sensors=[new_files],
     resources={"store": StoreResource(home=dg.EnvVar(HOME_VARIABLE))},
     # One process a run: a run is one collection, and the encoder's threads fill the machine.

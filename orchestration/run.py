@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.models import MODELS
 from assets.processes import PROCESS_TAG, process_tag
 from assets.resources import DATASETS, StoreResource
 from graindex.errors import CollectionError
@@ -17,8 +18,10 @@ from graindex.recipes import Kind
 from graindex.store import Store
 from orchestration.definitions import defs
 from orchestration.instance import open_instance, slots_assigned
-from orchestration.jobs import CATALOG, CHECK, PARTITION_TAG, check_job
+from orchestration.jobs import CATALOG, CHECK, PARTITION_TAG, TRAIN, check_job
+from orchestration.openlineage import RunEvents
 
+_CHECK_FAILED = "DagsterAssetCheckFailedError"  # not exported by dagster 1.13
 RUNNABLE = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
 
 
@@ -48,6 +51,7 @@ class CheckReport:
     blocking: bool
     failing: int
     problems: list[dict[str, Any]]
+    advice: str
 
 
 @dataclass
@@ -88,9 +92,31 @@ def run_catalog(store: Store, datasets: Sequence[str], select: str | None = None
     return _run(store, datasets, lambda kind: _catalog_job(kind, selected))
 
 
-def run_checks(store: Store, datasets: Sequence[str]) -> RunReport:
-    """Check collections without computing anything."""
-    return _run(store, datasets, _check_job)
+def run_checks(store: Store, datasets: Sequence[str], select: str | None = None) -> RunReport:
+    """Check collections, or the selected assets of them, without computing anything.
+
+    Raises:
+        CollectionError: a collection is not registered, or the selection selects nothing.
+    """
+    selected = _select(select)
+    return _run(store, datasets, lambda kind: _check_job(kind, selected))
+
+
+def run_models(store: Store, names: Sequence[str]) -> RunReport:
+    """Train models, one run each; what stands as it is is not trained again.
+
+    Args:
+        store: the store.
+        names: models that the home declares.
+    """
+    job = RUNNABLE.resolve_job_def(TRAIN)
+    report = RunReport()
+    store.lake.create()
+    with open_instance(store.location) as instance, slots_assigned(instance):
+        instance.add_dynamic_partitions(str(MODELS.name), list(names))
+        for name in names:
+            _execute(report, store, instance, job, name)
+    return report
 
 
 def _select(select: str | None) -> frozenset[dg.AssetKey] | None:
@@ -118,20 +144,36 @@ def _run(
     kinds = {dataset: store.recipe(dataset).kind for dataset in datasets}
     jobs = {kind: job_of(kind) for kind in sorted(set(kinds.values()))}
     report = RunReport()
+    store.lake.create()  # a home of an earlier version lacks tables, to which results are written
     with open_instance(store.location) as instance, slots_assigned(instance):
         instance.add_dynamic_partitions(str(DATASETS.name), list(datasets))
         for dataset in datasets:
-            run_id = str(uuid.uuid4())
-            jobs[kinds[dataset]].execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                resources={"store": StoreResource(home=store.location.address)},
-                raise_on_error=False,
-                tags={PARTITION_TAG: dataset, PROCESS_TAG: process_tag(run_id)},
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
-            _collect(report, dataset, instance.all_logs(run_id))
+            _execute(report, store, instance, jobs[kinds[dataset]], dataset)
     return report
+
+
+def _execute(
+    report: RunReport,
+    store: Store,
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    partition: str,
+) -> None:
+    """Run a job for one collection or one model in this process."""
+    run_id = str(uuid.uuid4())
+    events = RunEvents(store.settings.openlineage, run_id, job.name, partition)
+    events.started()
+    job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        resources={"store": StoreResource(home=store.location.address)},
+        raise_on_error=False,
+        tags={PARTITION_TAG: partition, PROCESS_TAG: process_tag(run_id)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    log = instance.all_logs(run_id)
+    events.ended(log)
+    _collect(report, partition, log)
 
 
 def _catalog_job(kind: Kind, selected: frozenset[dg.AssetKey] | None) -> dg.JobDefinition:
@@ -152,15 +194,24 @@ def _catalog_job(kind: Kind, selected: frozenset[dg.AssetKey] | None) -> dg.JobD
     return job.get_subset(asset_selection=selected & keys)
 
 
-def _check_job(kind: Kind) -> dg.JobDefinition:
-    """The checks of the assets that collections of one kind have."""
+def _check_job(kind: Kind, selected: frozenset[dg.AssetKey] | None) -> dg.JobDefinition:
+    """The checks of the assets that collections of one kind have, or of the selected ones.
+
+    Raises:
+        CollectionError: the selection holds nothing for this kind.
+    """
     checks = RUNNABLE.resolve_job_def(CATALOG[kind]).asset_layer.asset_graph.asset_check_keys
-    return RUNNABLE.resolve_job_def(CHECK).get_subset(asset_check_selection=checks)
+    chosen = {key for key in checks if selected is None or key.asset_key in selected}
+    if not chosen:
+        message = f"the selection has no checked asset of collections of {kind}"
+        raise CollectionError(message)
+    return RUNNABLE.resolve_job_def(CHECK).get_subset(asset_check_selection=chosen)
 
 
 def _collect(report: RunReport, dataset: str, entries: Iterable[dg.EventLogEntry]) -> None:
     """Add what the log of one run says to the report."""
     started: dict[str, float] = {}
+    told = False
     for entry in entries:
         event = entry.dagster_event
         if event is None:
@@ -174,8 +225,10 @@ def _collect(report: RunReport, dataset: str, entries: Iterable[dg.EventLogEntry
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             report.checks.append(_check_report(dataset, event.asset_check_evaluation_data))
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
-            report.failures.append(f"{dataset}: {step}: {_cause(event)}")
-        elif event.event_type is dg.DagsterEventType.RUN_FAILURE and not report.failures:
+            told = True
+            if not _is_of_check(event):
+                report.failures.append(f"{dataset}: {step}: {_cause(event)}")
+        elif event.event_type is dg.DagsterEventType.RUN_FAILURE and not told:
             report.failures.append(f"{dataset}: {event.message}")
 
 
@@ -206,7 +259,14 @@ def _check_report(dataset: str, evaluation: dg.AssetCheckEvaluation) -> CheckRep
         evaluation.severity is dg.AssetCheckSeverity.ERROR,
         values["failing"],
         values["problems"],
+        values["advice"],
     )
+
+
+def _is_of_check(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed by nothing but a blocking check, which reports for itself."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == _CHECK_FAILED
 
 
 def _cause(event: dg.DagsterEvent) -> str:

@@ -1,14 +1,19 @@
-"""The command `demo`: phantom collections from nothing to counts, queries and a search.
+"""The command `demo`: phantom collections from nothing to counts, queries, a search and models.
 
 Out of scope: how phantoms are made (`orchestration.cli.demo_collections`, `models.phantoms`).
 """
 
 import time
+from typing import TYPE_CHECKING
 
 import typer
 
 from orchestration.cli.output import Format, HomeOption, answer, emit, notes, progress_bars
 
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+DATA_FAILED = 1
 QUERIES = (
     (
         "Grain size drives sharpness: means by sintering temperature and roughness",
@@ -118,12 +123,46 @@ def demo(home: HomeOption = None) -> int:
     hits = store.similar(image, 6)
     shown = ("id", "distance", "sample", "path", "pixel_size_um")
     emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {path}")
+    trained = _train(store, str(image))
     where = f" --home {home}" if home else ""
     answer().print(
         f"\nThe demo took {time.perf_counter() - started:.0f} s. Look further:\n"
         f"  graindex ui{where}                       the asset graph, runs, checks and previews\n"
         f'  graindex sql "SHOW ALL TABLES"{where}    what can be queried\n'
         f"  graindex similar {image}{where}\n"
+        f"  graindex report grain_diameter -o grain_diameter.html{where}\n"
+        f"  graindex lineage grain_diameter{where}       from the model to the files\n"
+        f"  graindex replay grain_diameter{where}        build, train and compare again\n"
         f"  graindex status{where}"
     )
-    return code
+    return code or trained
+
+
+def _train(store: "Store", image: str) -> int:
+    """Train the models of the demo, show how good they are and what they say of one image."""
+    from graindex.trained.kept import kept_model
+    from graindex.trained.predict import CLASS_COLUMNS, NUMBER_COLUMNS, predict
+    from orchestration.cli.demo_models import write_models
+    from orchestration.run import run_models
+
+    names = write_models(store)
+    with progress_bars():
+        done = run_models(store, names)
+    for failure in done.failures:
+        notes.print(f"failed: {failure}")
+    if done.blocked:
+        return DATA_FAILED
+    artefacts = [kept_model(store, name) for name in names]
+    scores = [
+        {"model": artefact.card.reference, **metric.model_dump()}
+        for artefact in artefacts
+        for metric in artefact.card.metrics
+        if metric.part == "all"
+    ]
+    columns = ("model", "evaluation", "metric", "value", "lower", "upper", "unit", "rows")
+    emit(scores, Format.TABLE, columns, "Models, tested on specimens that they never saw")
+    for artefact in artefacts:
+        shown = CLASS_COLUMNS if artefact.card.label.classes else NUMBER_COLUMNS
+        rows = predict(artefact, [image], store=store)
+        emit(rows, Format.TABLE, shown, f"What {artefact.card.reference} says of one image")
+    return 0

@@ -1,0 +1,136 @@
+"""Figures of a model: confusion matrix, predicted against measured, curves of the training.
+
+Out of scope: the page around them (`graindex.trained.report`).
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graindex.trained.card import Card
+from models.learn.learner import Curve, Floats
+from models.learn.metrics import confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Record = Mapping[str, Any]
+_DPI = 110
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+
+
+def result_figure(card: Card, predictions: Sequence[Record]) -> bytes:
+    """Confusion matrix of classes, or predicted against measured numbers, as PNG.
+
+    Args:
+        card: card of the model.
+        predictions: rows of the table `predictions`, of one evaluation.
+    """
+    if card.label.classes:
+        return _confusion(card, predictions)
+    return _against(card, predictions)
+
+
+def curves_figure(curves: Sequence[Curve]) -> bytes:
+    """Curves of the training over a logarithmic axis, the smallest value of each marked, as PNG."""
+    figure, axes = _figure(6.4, 3.6)
+    for number, curve in enumerate(curves):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(curve.x, curve.y, color=colour, label=curve.name, linewidth=1.4)
+        least = int(np.argmin(curve.y))
+        axes.plot(curve.x[least], curve.y[least], "o", color=colour, markersize=5)
+    axes.set_xscale("log")
+    axes.set_ylabel("error on rows left out within the training")
+    axes.set_xlabel("penalty, relative to the rows' mean squared length")
+    axes.legend(fontsize=7, frameon=False)
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def _confusion(card: Card, predictions: Sequence[Record]) -> bytes:
+    names = card.label.classes
+    place = {name: code for code, name in enumerate(names)}
+    measured, predicted = (
+        np.array([place[row[column]] for row in predictions], np.int64)
+        for column in ("label_text", "predicted_text")
+    )
+    table = confusion_matrix(measured, predicted, len(names))
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    side = 2.4 + 0.7 * len(names)
+    figure, axes = _figure(side + 1.2, side)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*table.shape):
+        dark = share[row, column] > 0.6
+        axes.text(
+            column,
+            row,
+            f"{table[row, column]}\n{share[row, column]:.0%}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("measured")
+    return _png(figure)
+
+
+def _against(card: Card, predictions: Sequence[Record]) -> bytes:
+    measured, predicted, std = (
+        np.array([row[column] for row in predictions], float)
+        for column in ("label_number", "predicted_number", "predicted_std")
+    )
+    figure, axes = _figure(5.6, 5.2)
+    collections = [row["dataset"] for row in predictions]
+    ends = [in_label_unit(card, values) for values in (predicted - std, predicted, predicted + std)]
+    x = in_label_unit(card, measured)
+    for number, name in enumerate(sorted(set(collections))):
+        here = np.array([dataset == name for dataset in collections])
+        low, middle, high = (values[here] for values in ends)
+        axes.errorbar(
+            x[here],
+            middle,
+            yerr=[middle - low, high - middle],
+            fmt="o",
+            markersize=4,
+            linewidth=0.7,
+            color=_COLOURS[number % len(_COLOURS)],
+            ecolor="#99999980",
+            label=name,
+        )
+    if card.label.transform == "log10":
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    both = np.concatenate([x, ends[1]])
+    axes.plot([both.min(), both.max()], [both.min(), both.max()], color="#666666", linewidth=0.8)
+    unit = f" ({card.label.unit})" if card.label.unit else ""
+    axes.set_xlabel(f"measured {card.label.name}{unit}")
+    axes.set_ylabel(f"predicted, ± one standard deviation{unit}")
+    axes.legend(fontsize=7, frameon=False)
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def in_label_unit(card: Card, values: Floats) -> Floats:
+    """Learned numbers as the label's own, its transform undone."""
+    if card.label.transform == "log10":
+        return np.asarray(10.0**values, float)
+    return values
+
+
+def _figure(width: float, height: float) -> tuple["Figure", "Axes"]:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,172 @@
+"""What a training set comes to for a model: target, groups, folds, and who trains the artefact.
+
+Out of scope: building training sets (`graindex.training`) and fitting (`models.learn`).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from graindex.errors import ModelError
+from graindex.features.fitting import FittedFeatures, fit
+from graindex.files import sha256
+from graindex.trained.definition import ModelDefinition
+from graindex.trained.methods import METHODS
+from graindex.training.assembling import with_samples
+from graindex.training.duplicates import duplicates_of
+from graindex.training.splits import assign, learning_rows
+from graindex.training.training_set import TrainingSet
+from models.learn.evaluation import Fold
+from models.learn.learner import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+Evaluation = Literal["cross-validation", "test", "train"]
+_FEW_GROUPS = 10
+_MOST_CLASSES = 20
+_ROWS_OF_A_CLASS = 4  # a number that takes more values than that leaves is no class
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A training set as a model sees it.
+
+    Attributes:
+        training_set: the training set.
+        groups: (N,) group of each row, which neither a split nor a validation parts.
+        target: (N,) labels, or codes of classes.
+        classes: names of the classes; empty where a number is learned.
+    """
+
+    training_set: TrainingSet
+    groups: Ints
+    target: Floats
+    classes: tuple[str, ...]
+
+    @cached_property
+    def weight(self) -> Floats:
+        """(N,) weights of rows."""
+        return np.asarray(self.training_set.rows["weight"].to_numpy(), float)
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """Who is tested, and by a model of whom."""
+        split, rows = self.training_set.request.split, self.training_set.rows
+        fold = pc.fill_null(rows["fold"], -1).to_numpy()
+        return tuple(
+            Fold(int(number), learning_rows(split, rows, int(number)), fold == number)
+            for number in np.unique(fold[fold >= 0])
+        )
+
+    @cached_property
+    def final(self) -> Bools:
+        """(N,) rows that train the artefact: all that are not held back for a test."""
+        return np.isin(self._side, ("train", "cross-validation"))
+
+    @cached_property
+    def _side(self) -> npt.NDArray[np.str_]:
+        return np.array(self.training_set.rows["side"].to_pylist(), np.str_)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What the left-out rows are called."""
+        return "cross-validation" if "cross-validation" in self._side else "test"
+
+    @property
+    def groups_hash(self) -> str:
+        """SHA-256 over the groups, which the fingerprint of the rows does not know."""
+        return sha256(np.ascontiguousarray(self.groups).tobytes())
+
+    def fit_features(self, mask: Bools) -> FittedFeatures:
+        """Normalisation and selection, fitted on masked rows alone."""
+        found = self.training_set
+        return fit(found.feature_set.definition, found.features, found.batches, mask)
+
+    def matrix(self, mask: Bools) -> Floats:
+        """(N, D) features of all rows, fitted on masked rows alone."""
+        return self.matrix_by(self.fit_features(mask))
+
+    def matrix_by(self, fitted: FittedFeatures) -> Floats:
+        """(N, D) features of all rows by a fitted normalisation and selection."""
+        return self.training_set.matrix(fitted)
+
+
+def learning_of(store: "Store", definition: ModelDefinition, training_set: TrainingSet) -> Learning:
+    """A training set as a model sees it.
+
+    Raises:
+        ModelError: labels are classes where the method learns numbers, or the reverse.
+    """
+    target, classes = _target(definition, training_set)
+    return Learning(training_set, _groups(store, training_set), target, classes)
+
+
+def _groups(store: "Store", training_set: TrainingSet) -> Ints:
+    """(N,) group of each row, as the split made them."""
+    split, snapshot = training_set.request.split, training_set.lake_snapshot
+    rows = with_samples(store, training_set.rows, split.columns, snapshot)
+    alike = duplicates_of(store, training_set.kind, training_set.rows, snapshot)
+    return np.asarray(assign(split, rows, alike.pairs).groups, np.int64)
+
+
+def _target(
+    definition: ModelDefinition, training_set: TrainingSet
+) -> tuple[Floats, tuple[str, ...]]:
+    """Numbers, or codes of classes with the classes' names."""
+    kind = METHODS[definition.method].kind
+    numbers = not training_set.classes
+    told = f"model {definition.name!r}: label {training_set.request.label.name!r} is a"
+    if kind == "number":
+        if not numbers:
+            message = f"{told} class, and {definition.method} learns numbers: choose logistic"
+            raise ModelError(message)
+        return np.asarray(training_set.target, float), ()
+    values, codes = np.unique(training_set.target, return_inverse=True)
+    if numbers and len(values) > min(_MOST_CLASSES, len(codes) / _ROWS_OF_A_CLASS):
+        message = (
+            f"{told} number of {len(values)} values, and {definition.method} learns classes: "
+            "choose ridge"
+        )
+        raise ModelError(message)
+    names = tuple(f"{value:g}" if numbers else str(value) for value in values)
+    return codes.astype(float), names
+
+
+def warnings_of(learning: Learning) -> list[str]:
+    """What a person should know before believing the metrics."""
+    found = learning.training_set
+    split = found.request.split
+    warnings = []
+    if split.allow_leakage:
+        warnings.append(
+            "leakage is allowed: images of one specimen may stand on both sides of the split, so "
+            "that the metrics are better than for a new specimen"
+        )
+    if not learning.folds:
+        warnings.append("no row was left out: nothing tells how good the model is on new ones")
+    groups = len(np.unique(learning.groups))
+    if groups < _FEW_GROUPS:
+        warnings.append(f"only {groups} groups of rows: intervals over so few are rough")
+    shared = _tested_with_their_session(learning)
+    if shared:
+        warnings.append(
+            f"{shared} of {sum(int(fold.tested.sum()) for fold in learning.folds)} tested rows "
+            "have other images of their session among the training rows: what a session has in "
+            "common may give the label away; compare with a split by session"
+        )
+    return warnings
+
+
+def _tested_with_their_session(learning: Learning) -> int:
+    rows = learning.training_set.rows
+    sessions = np.array(rows["session_id"].to_pylist(), object)
+    known = np.array([session is not None for session in sessions])
+    return sum(
+        int((np.isin(sessions, sessions[fold.training & known]) & fold.tested & known).sum())
+        for fold in learning.folds
+    )

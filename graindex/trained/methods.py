@@ -1,0 +1,80 @@
+"""Registry of methods: what a definition may name, and the learner that it stands for.
+
+A further method is a learner (`models.learn.learner`) and a line here.
+Out of scope: the learners themselves (`models.learn`).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from graindex.errors import ModelError
+from graindex.settings import first_problem
+from models.learn.learner import Learner, TargetKind
+from models.learn.logistic import Logistic
+from models.learn.ridge import Ridge
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to learn.
+
+    Attributes:
+        learner: dataclass of its parameters, which is a `models.learn.learner.Learner`.
+        kind: what it predicts.
+        code_version: raised when the same rows come to another model.
+        headline: metric that stands for the model in a list.
+        title: for people.
+    """
+
+    learner: type[Any]
+    kind: TargetKind
+    code_version: str
+    headline: str
+    title: str
+
+
+METHODS: dict[str, Method] = {
+    "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
+    "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
+}
+
+
+def method_of(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in METHODS:
+        message = f"method {name!r} is unknown; there are {', '.join(METHODS)}"
+        raise ModelError(message)
+    return METHODS[name]
+
+
+def learner_of(name: str, parameters: Mapping[str, object]) -> Learner:
+    """The learner of a method with these parameters, the others as by default.
+
+    Raises:
+        ModelError: an unknown method, or a parameter that it does not take; says which.
+    """
+    kind = method_of(name).learner
+    known = [field.name for field in dataclasses.fields(kind)]
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        message = f"method {name} has no parameter {unknown[0]!r}; there are {', '.join(known)}"
+        raise ModelError(message)
+    try:
+        learner: Learner = TypeAdapter(kind).validate_python(dict(parameters))
+    except ValidationError as error:
+        raise ModelError(f"parameters of method {name}: {first_problem(error)}") from error
+    return learner
+
+
+def all_parameters(learner: Learner) -> dict[str, Any]:
+    """Every parameter of a learner, those as by default included."""
+    parameters: dict[str, Any] = dataclasses.asdict(learner)  # type: ignore[call-overload]
+    return parameters

@@ -1,0 +1,183 @@
+"""The page of a model: one HTML file that needs no other.
+
+Out of scope: figures (`graindex.trained.figures`) and the form of the page
+(`graindex.trained.page`).
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graindex.trained.card import Card, MetricCard
+from graindex.trained.figures import curves_figure, in_label_unit, result_figure
+from graindex.trained.methods import METHODS
+from graindex.trained.page import PAGE
+from models.learn.learner import Curve
+from models.learn.metrics import ALL
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+Record = dict[str, Any]
+_WORST = 12
+_MOST_FOLDS = 20
+
+
+def report_page(
+    store: "Store", card: Card, predictions: Sequence[Record], curves: Sequence[Curve]
+) -> str:
+    """The page of a model.
+
+    Args:
+        store: where thumbnails lie.
+        card: card of the model.
+        predictions: rows of the table `predictions`.
+        curves: curves of the training.
+    """
+    import jinja2  # noqa: PLC0415
+
+    left_out = [row for row in predictions if row["evaluation"] != "train"]
+    shown = left_out or list(predictions)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["figures"] = significant
+    return environment.from_string(PAGE).render(
+        card=card,
+        title=METHODS[card.method.name].title,
+        result=_picture(result_figure(card, shown)),
+        of_training=not left_out,
+        curves=_picture(curves_figure(curves)) if curves else None,
+        metrics=_of_all(card),
+        classes=_of_classes(card),
+        folds=_of_folds(card),
+        worst=_worst(store, card, shown),
+        facts=_facts(card),
+    )
+
+
+def significant(value: float | None) -> str:
+    """A number for people; a dash where there is none."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _of_all(card: Card) -> list[MetricCard]:
+    return [metric for metric in card.metrics if metric.part == ALL]
+
+
+def _of_classes(card: Card) -> list[Record]:
+    """Precision, recall and F1 of each class, a row each."""
+    rows = []
+    for name in card.label.classes:
+        found = {
+            metric.metric: metric
+            for metric in card.metrics
+            if metric.part == f"class {name}" and metric.evaluation != "train"
+        }
+        if found:
+            rows.append({"name": name, "rows": found["f1"].rows, **found})
+    return rows
+
+
+def _of_folds(card: Card) -> Record:
+    """Metrics of each fold, unless they are many: names of the metrics, and a row for each."""
+    names: list[str] = []
+    rows: dict[str, Record] = {}
+    for metric in card.metrics:
+        if metric.part.startswith("fold "):
+            row = rows.setdefault(metric.part, {"rows": metric.rows})
+            row[metric.metric] = metric.value
+            if metric.metric not in names:
+                names.append(metric.metric)
+    return {"names": names, "rows": rows if len(rows) <= _MOST_FOLDS else {}}
+
+
+def _worst(store: "Store", card: Card, predictions: Sequence[Record]) -> list[Record]:
+    """The predictions that are farthest off, with thumbnails."""
+    if card.label.classes:
+        wrong = [row for row in predictions if row["predicted_text"] != row["label_text"]]
+        wrong.sort(key=lambda row: -row["probability"])
+    else:
+        wrong = sorted(
+            predictions, key=lambda row: -abs(row["label_number"] - row["predicted_number"])
+        )
+    images = _images(store, card)
+    return [
+        {
+            "path": images.get(row["entity_id"], ("", None))[0] or row["entity_id"],
+            "thumbnail": images.get(row["entity_id"], ("", None))[1],
+            "measured": _measured(card, row),
+            "predicted": predicted_text(card, row),
+        }
+        for row in wrong[:_WORST]
+    ]
+
+
+def _images(store: "Store", card: Card) -> dict[str, tuple[str, str | None]]:
+    """Path and thumbnail of each image by its id, where rows are images."""
+    if card.features.entity != "micrograph":
+        return {}
+    rows = store.lake.read(
+        "micrographs",
+        columns=("micrograph_id", "path", "thumbnail"),
+        as_of=card.training_set.lake_snapshot,
+    ).to_pylist()
+    return {
+        row["micrograph_id"]: (row["path"], _thumbnail(store, row["thumbnail"])) for row in rows
+    }
+
+
+def _thumbnail(store: "Store", address: str) -> str | None:
+    if not store.files.has(address):
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(store.files.get(address)).decode()}"
+
+
+def _measured(card: Card, row: Record) -> str:
+    if card.label.classes:
+        return str(row["label_text"])
+    return f"{in_label_unit(card, np.array(row['label_number'])):.3g} {card.label.unit or ''}"
+
+
+def predicted_text(card: Card, row: Record) -> str:
+    """A prediction for people: class with probability, or value with one standard deviation."""
+    if card.label.classes:
+        return f"{row['predicted_text']} ({row['probability']:.0%})"
+    value, std = row["predicted_number"], row["predicted_std"]
+    unit = f" {card.label.unit}" if card.label.unit else ""
+    if card.label.transform == "log10":
+        return f"{10.0**value:.3g}{unit} ×÷ {10.0**std:.2g}"
+    return f"{value:.3g} ± {std:.2g}{unit}"
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
+    found, pixels = card.training_set, card.pixel_size
+    transform = f", learned as {card.label.transform}" if card.label.transform else ""
+    facts = [
+        ("label", f"{card.label.name} ({card.label.unit or 'no unit'}){transform}"),
+        ("method", f"{METHODS[card.method.name].title}, code {card.method.code_version}"),
+        ("chosen", ", ".join(f"{name} {value}" for name, value in card.method.chosen.items())),
+        ("features", f"{card.features.reference}, of a {card.features.entity}"),
+        ("encoder", card.encoder.encoder_id if card.encoder else "none"),
+        ("training set", f"{found.training_set_id}, snapshot {found.lake_snapshot}"),
+        ("rows", f"{found.rows}, {found.trained_rows} trained on, in {found.groups} groups"),
+        ("split", _split(card)),
+        ("seed", str(card.seed)),
+        ("weights", card.weights_sha256),
+    ]
+    if pixels is not None and pixels.least_um is not None:
+        seen = f"{pixels.least_um:.4g} to {pixels.greatest_um:.4g} µm, ± {pixels.tolerance:.0%}"
+        facts.insert(5, ("pixel sizes", seen))
+    elif pixels is not None:
+        facts.insert(5, ("pixel sizes", "none of the training images was calibrated"))
+    return facts
+
+
+def _split(card: Card) -> str:
+    split = card.training_set.request["split"]
+    told = f"{split['kind']} by {', '.join(split['by'])}"
+    return f"{told}, {split['folds']} folds" if split["kind"] == "kfold" else told
+
+
+def _picture(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,1 @@
+"""Models that learn from features: fitted, evaluated and measured as pure functions of arrays."""
