@@ -12,7 +12,21 @@ import typer
 from rich.console import Console
 
 from graindex.errors import GraindexError
-from orchestration.cli import adding, collections, demo, homes, particles, queries
+from orchestration.cli import (
+    adding,
+    collections,
+    demo,
+    features,
+    fetching,
+    homes,
+    labelling,
+    lineage,
+    models,
+    particles,
+    queries,
+    training_sets,
+    versions,
+)
 
 # Typer does not export the base of its usage errors: unknown option, missing argument, ...
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -28,7 +42,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-for module in (homes, adding, collections, queries, particles, demo):
+for module in (
+    homes,
+    adding,
+    collections,
+    queries,
+    particles,
+    labelling,
+    features,
+    fetching,
+    demo,
+    training_sets,
+    models,
+    versions,
+    lineage,
+):
     module.register(app)
 
 

@@ -1,0 +1,1 @@
+"""Public collections: recipes that ship with Graindex, and bringing in what they name."""
