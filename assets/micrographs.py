@@ -94,7 +94,7 @@ def micrograph_vectors(
     """Pooled features of each image's content, for search and for models."""
     opened = store.open()
     dataset = context.partition_key
-    outcome = refresh_vectors(opened, dataset)
+    outcome = refresh_vectors(opened, dataset, author=author(context))
     rows = opened.read("micrographs", dataset).to_pylist()
     thumbnails = _thumbnails(rows)
     encoded = [row for row in rows if row["micrograph_id"] not in outcome.refused]

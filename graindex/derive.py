@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from graindex.checkpoint import Checkpoint
 from graindex.errors import OriginalError
@@ -17,6 +18,7 @@ from graindex.outcome import Outcome
 from graindex.parallel import in_threads
 from graindex.progress import report
 from graindex.records import Record
+from graindex.vector_history import INDEX, index_rows
 from graindex.vectors import lance_table
 from models.encode.config import PREPROCESSING_VERSION
 from models.measure.image_quality import QUALITY_CODE_VERSION, image_quality
@@ -93,11 +95,12 @@ def refresh_quality(store: "Store", dataset: str, *, author: str) -> Outcome:
     return Outcome(len(records), len(records) - kept, kept, dropped, refused, snapshot)
 
 
-def refresh_vectors(store: "Store", dataset: str) -> Outcome:
-    """Bring the vectors of a collection's images up to date.
+def refresh_vectors(store: "Store", dataset: str, *, author: str) -> Outcome:
+    """Bring the vectors of a collection's images up to date, and the index that says which stood.
 
     Finished batches stay when a run is cut short: each row carries the hash of its input, so
-    the next run goes on where this one stopped.
+    the next run goes on where this one stopped. The index is written when all are there; until
+    then it names the vectors of before.
     """
     images = _images(store, dataset)
     name = lance_table(store.settings.encoder.backbone)
@@ -117,8 +120,36 @@ def refresh_vectors(store: "Store", dataset: str) -> Outcome:
     computed = len(todo) - len(refused)
     if computed or gone:
         store.vectors.compact(name)
-    version = store.vectors.version(name)
+    version = write_vector_index(store, dataset, name, author=author)
     return Outcome(len(kept) + computed, computed, len(kept), len(gone), refused, version)
+
+
+def write_vector_index(store: "Store", dataset: str, name: str, *, author: str) -> int | None:
+    """Say in the lake which vectors a collection has in a Lance table.
+
+    Rows of other tables stay for the images that are still there.
+
+    Returns:
+        Version of the Lance table; None where there is none.
+    """
+    before = store.lake.read(INDEX, dataset)
+    images = store.lake.read("micrographs", dataset, columns=("micrograph_id",))
+    elsewhere = before.filter(
+        pc.and_(
+            pc.not_equal(before["vector_table"], name),
+            pc.is_in(before["micrograph_id"], images["micrograph_id"].combine_chunks()),
+        )
+    )
+    version = store.vectors.version(name)
+    parts = [elsewhere]
+    if version is not None:
+        columns = TABLES["micrograph_vectors"].columns
+        rows = store.vectors.read(name, dataset, columns, version)
+        parts.append(index_rows(name, rows, version, before))
+    index = pa.concat_tables(parts, promote_options="permissive")
+    message = f"vectors of {dataset}"
+    store.lake.replace({INDEX: index}, dataset, author=author, message=message)
+    return version
 
 
 def _encode(

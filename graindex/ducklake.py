@@ -4,6 +4,7 @@ Out of scope: what is read and written (`graindex.lake`, `graindex.query`).
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ CATALOG = "lake"
 
 # What DuckLake and SQLite say when another process was quicker; anything else is an error.
 _CONFLICTS = ("transaction conflict", "database is locked", "could not serialize", "busy")
+_NO_SNAPSHOT = re.compile(r"No snapshot found at (version|timestamp) ([^\n]+)")
 _ATTEMPTS = 60
 _LONGEST_WAIT_S = 1.0
 
@@ -96,4 +98,15 @@ def retrying(action: Callable[[], T]) -> T:
 
 def first_line(error: BaseException) -> str:
     """First line of an error's message, or its type where it has none."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return without_jargon(line)
+
+
+def without_jargon(line: str) -> str:
+    """What DuckLake says of a snapshot that is not there, with what to do about it."""
+    absent = _NO_SNAPSHOT.search(line)
+    if absent is None:
+        return line
+    kind, which = absent.groups()
+    told = f"snapshot {which}" if kind == "version" else f"snapshot as old as {which}"
+    return f"there is no {told}; graindex snapshots lists those that are kept"

@@ -70,18 +70,20 @@ def entity_rows(
         QueryError: the condition is wrong, or no snapshot is as old as `as_of`.
     """
     condition = where or "true"
+    as_of = store.lake.moment(as_of)
     source, described = _source(kind, particles, at_clause(as_of))
+    if datasets:
+        # Inside, where no bracket that the condition closes can reach it.
+        source = f"FROM ({source}) WHERE dataset IN ({', '.join(map(literal, datasets))})"
     # Parsed on its own first, so that it cannot close the bracket it will stand in.
     store.check_query(f"SELECT 1 FROM ({source}) WHERE ({condition}\n)")
     session, acquired, content, path = _COLUMNS[described]
-    names = ", ".join(literal(name) for name in datasets)
-    chosen = f"AND dataset IN ({names})" if names else ""
     return store.table(
         f"""
         SELECT dataset, {KEYS[kind]} AS entity_id, sample_id, {session} AS session_id,
                {acquired} AS acquired_at, {content} AS content_hash, {path} AS path
         FROM ({source}) WHERE ({condition}
-        ) {chosen} ORDER BY dataset, entity_id
+        ) ORDER BY dataset, entity_id
         """,
         as_of=as_of,
     )

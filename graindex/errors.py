@@ -30,3 +30,15 @@ class WriteConflictError(GraindexError):
 
 class InputError(GraindexError):
     """Files, a spacing or options that cannot be measured or segmented together."""
+
+
+class BundleError(GraindexError):
+    """A bundle is damaged, incomplete, or holds what no bundle may hold."""
+
+
+class FeatureError(GraindexError):
+    """A feature set is wrong, unknown, or does not fit the tables of the store."""
+
+
+class ModelError(GraindexError):
+    """A model's definition, artefact or input is wrong, or it cannot be trained."""

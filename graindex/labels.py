@@ -225,6 +225,11 @@ def _place(specimens: dict[str, _Specimen], dataset: str, labels: dict[str, str]
     return key
 
 
+def is_named(dataset: str, sample_id: str, sample: str) -> bool:
+    """Whether a specimen has a name of its own, and is not just a combination of labels."""
+    return sample_id == _key_of_sample(dataset, sample)
+
+
 def _key_of_sample(dataset: str, name: str) -> str:
     return sha256(dataset, SAMPLE_KEY, name)[:16]
 

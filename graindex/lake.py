@@ -4,7 +4,7 @@ Out of scope: vectors (`graindex.vectors`), files (`graindex.files`) and free SQ
 (`graindex.query`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 
@@ -13,10 +13,13 @@ import pyarrow as pa
 
 from graindex.ducklake import CATALOG, attach, first_line, retrying, transaction
 from graindex.errors import HomeError, QueryError
+from graindex.history.snapshots import number_at
+from graindex.lake_columns import as_declared, columns_of, missing
+from graindex.lineage.recorded import record
 from graindex.location import Location
 from schemas import ddl
+from schemas.arrow import empty
 from schemas.ddl import literal, quote
-from schemas.fields import Kind
 from schemas.table import Table
 from schemas.tables import TABLES
 
@@ -43,12 +46,12 @@ class Lake:
         return cursor
 
     def create(self) -> None:
-        """Make missing tables and columns; existing rows stay as they are."""
+        """Make missing tables and columns, and say what each means; rows stay as they are."""
         retrying(self._create)
 
     def _create(self) -> None:
         with transaction(self._cursor()) as cursor:
-            existing = _columns(cursor)
+            existing, told = columns_of(cursor), columns_of(cursor, "comment")
             for table in LAKE_TABLES:
                 have = existing.get(table.name)
                 if have is None:
@@ -57,10 +60,7 @@ class Lake:
                     statements = [
                         statement
                         for field in table.fields
-                        if field.name not in have
-                        for statement in ddl.add_column_statements(
-                            table, field.name, ddl.SQL_TYPES[field.kind], CATALOG
-                        )
+                        for statement in as_declared(table, field, have, told[table.name])
                     ]
                 for statement in statements:
                     cursor.execute(statement)
@@ -81,14 +81,22 @@ class Lake:
             columns: only these columns; all when empty.
             as_of: the state at a snapshot (a number) or at a time.
 
+        Returns:
+            The rows; none where the home or the snapshot is older than the table.
+
         Raises:
-            QueryError: no such table, or no snapshot as old as `as_of`.
+            QueryError: no snapshot as old as `as_of`, or no such column.
         """
         what = ", ".join(quote(name) for name in columns) or "*"
         where = "" if dataset is None else f" WHERE dataset = {literal(dataset)}"
         order = ", ".join(quote(name) for name in TABLES[table].key)
-        source = f"{CATALOG}.{quote(table)}{at_clause(as_of)}"
-        return self.query(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
+        source = f"{CATALOG}.{quote(table)}{at_clause(self.moment(as_of))}"
+        try:
+            return self.query(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
+        except QueryError as error:
+            if not isinstance(error.__cause__, duckdb.CatalogException):
+                raise
+            return empty(TABLES[table]).select(list(columns or TABLES[table].columns))
 
     def query(self, sql: str, parameters: list[object] | None = None) -> pa.Table:
         """Result of a query written by us; users' SQL goes through `graindex.query`.
@@ -104,6 +112,14 @@ class Lake:
     def snapshot(self) -> int:
         """Number of the newest snapshot."""
         return int(self.query(f"SELECT id FROM {CATALOG}.current_snapshot()")["id"][0].as_py())
+
+    def moment(self, as_of: AsOf | None) -> int | None:
+        """A time as the number of the snapshot that stood then; numbers and None as they are.
+
+        Raises:
+            QueryError: the snapshot of that time was removed, or never made.
+        """
+        return number_at(self, as_of) if isinstance(as_of, datetime) else as_of
 
     def replace(
         self, tables: Mapping[str, pa.Table], dataset: str, *, author: str, message: str
@@ -177,27 +193,12 @@ class Lake:
         message: str,
     ) -> int:
         """Replace the rows that fulfil a condition in one transaction, tried again as needed."""
-        try:
-            return retrying(lambda: self._write_once(tables, replaced, parameters, author, message))
-        except (duckdb.IOException, duckdb.TransactionException) as error:
-            why = " ".join(str(error).split())
-            told = f"home {self.location.home!r} cannot be written: {why}"
-            raise HomeError(told) from error
 
-    def _write_once(
-        self,
-        tables: Mapping[str, pa.Table],
-        replaced: str,
-        parameters: list[object],
-        author: str,
-        message: str,
-    ) -> int:
-        cursor = self._cursor()
-        with transaction(cursor):
-            existing = _columns(cursor)
+        def write(cursor: duckdb.DuckDBPyConnection) -> None:
+            existing = columns_of(cursor)
             for name, rows in tables.items():
                 table = TABLES[name]
-                for statement in _missing_columns(table, rows.schema, existing[name]):
+                for statement in missing(table, rows.schema, existing.get(name)):
                     cursor.execute(statement)
                 target = f"{CATALOG}.{quote(name)}"
                 key = ", ".join(quote(column) for column in table.key)
@@ -207,14 +208,50 @@ class Lake:
                     f"INSERT INTO {target} BY NAME SELECT * FROM incoming ORDER BY {key}"
                 )
                 cursor.unregister("incoming")
+            record(cursor, tables, author)
+
+        return self.commit(write, author=author, message=message)
+
+    def commit(
+        self,
+        action: Callable[[duckdb.DuckDBPyConnection], None],
+        *,
+        author: str,
+        message: str,
+    ) -> int:
+        """Do something in one transaction, tried again when another process was quicker.
+
+        Args:
+            action: what to do, in SQL written by us.
+            author: who writes: a person, or an asset and a run.
+            message: what is written, for the list of snapshots.
+
+        Returns:
+            Number of the snapshot that was made; of the newest where there was nothing to do.
+
+        Raises:
+            WriteConflictError: other processes kept winning.
+            HomeError: the home cannot be written: the disk is full, or forbids it.
+        """
+        try:
+            return retrying(lambda: self._commit_once(action, author, message))
+        except (duckdb.IOException, duckdb.TransactionException) as error:
+            why = " ".join(str(error).split())
+            told = f"home {self.location.home!r} cannot be written: {why}"
+            raise HomeError(told) from error
+
+    def _commit_once(
+        self, action: Callable[[duckdb.DuckDBPyConnection], None], author: str, message: str
+    ) -> int:
+        cursor = self._cursor()
+        with transaction(cursor):
+            action(cursor)
             cursor.execute(
                 f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})"
             )
         row = cursor.execute(f"FROM ducklake_last_committed_snapshot('{CATALOG}')").fetchone()
-        if row is None:
-            message = f"home {self.location.home!r}: a commit left no snapshot"
-            raise HomeError(message)
-        return int(row[0])
+        # Where the action found nothing to do, no snapshot was made.
+        return int(row[0]) if row is not None and row[0] is not None else self.snapshot()
 
 
 def at_clause(as_of: AsOf | None) -> str:
@@ -244,33 +281,3 @@ def _aligned(rows: pa.Table, names: list[str]) -> pa.Table:
         pa.nulls(len(column)) if column.null_count == len(column) else column for column in columns
     ]
     return pa.table(filled, names=names)
-
-
-def _columns(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    rows = cursor.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ?",
-        [CATALOG],
-    ).fetchall()
-    columns: dict[str, dict[str, str]] = {}
-    for table, column, kind in rows:
-        columns.setdefault(table, {})[column] = kind
-    return columns
-
-
-def _missing_columns(table: Table, schema: pa.Schema, have: Mapping[str, str]) -> Iterator[str]:
-    """Statements that make room for an open table's own columns.
-
-    Raises:
-        QueryError: a column that another collection already fills with another type.
-    """
-    for field in schema:
-        kind = Kind.NUMBER if pa.types.is_floating(field.type) else Kind.TEXT
-        sql_type = ddl.SQL_TYPES[kind]
-        if field.name not in have:
-            yield from ddl.add_column_statements(table, field.name, sql_type, CATALOG)
-        elif field.name not in table.columns and have[field.name] != sql_type:
-            message = (
-                f"column {field.name!r} of {table.name} holds {have[field.name]} in other "
-                f"collections and {sql_type} here: give the label another name"
-            )
-            raise QueryError(message)

@@ -56,7 +56,7 @@ def add_examinations(
     original = source.original
     for seen in examinations:
         page = seen.facts["page"]
-        key = sha256(recipe.dataset, source.content_hash, str(page))[:16]
+        key = micrograph_key(recipe.dataset, source.content_hash, page)
         identity: Record = {"dataset": recipe.dataset, "micrograph_id": key}
         readings = (*_declared(recipe, labelling, original.path), *seen.readings)
         chosen = reconcile(readings)
@@ -82,6 +82,11 @@ def add_examinations(
         rows.findings += [
             {**identity, "finding": note.kind, "detail": note.detail} for note in notes
         ]
+
+
+def micrograph_key(dataset: str, content_hash: str, page: object) -> str:
+    """Key of a frame: the same for the same bytes in a collection of the same name."""
+    return sha256(dataset, content_hash, str(page))[:16]
 
 
 def refusal_record(

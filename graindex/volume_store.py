@@ -13,8 +13,9 @@ Out of scope: reading foreign files (`graindex.readers.volumes`), and lower reso
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from graindex.errors import OriginalError
+from graindex.files import Stored, modified_at, remove_old
 from graindex.location import Location
 from graindex.readers.frame import LIBRARY_ERRORS
 from graindex.readers.volume_chunks import bounding_box
@@ -222,6 +224,32 @@ class VolumeStore:
                 "and materialise it again",
             )
         return StoredVolume(opened, attributes)
+
+    def entries(self) -> Iterator[Stored]:
+        """All whole volumes; unfinished ones are left out."""
+        self._fs.invalidate_cache()
+        for folder in self._folders(self._root):
+            for path in self._folders(folder):
+                name = path.rpartition("/")[2]
+                witness = f"{path}/zarr.json"
+                if name.endswith(_SUFFIX) and self._fs.exists(witness):
+                    when = modified_at(self._fs.info(witness))
+                    key, kind = name.removesuffix(_SUFFIX), folder.rpartition("/")[2]
+                    yield Stored(key, path, 0, when, kind)
+
+    def size_bytes(self, stored: Stored) -> int:
+        """Size of all files of a volume."""
+        return int(self._fs.du(stored.path))
+
+    def remove_old(self, stored: Stored, unless_newer_than: datetime) -> bool:
+        """Delete a volume; whether it was deleted: not if it was written again or is gone."""
+        return remove_old(self._fs, stored.path, f"{stored.path}/zarr.json", unless_newer_than)
+
+    def _folders(self, path: str) -> list[str]:
+        if not self._fs.exists(path):
+            return []
+        found = self._fs.ls(path, detail=True)
+        return [str(each["name"]) for each in found if each["type"] == "directory"]
 
     def remove(self, kind: str, key: str) -> None:
         """Delete a volume, whole or not; none is no error."""

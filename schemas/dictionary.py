@@ -37,12 +37,21 @@ def _table(table: Table) -> str:
     key = f" Key: {', '.join(f'`{name}`' for name in table.key)}." if table.key else ""
     lines = [
         f"\n## {table.name}\n",
-        f"One row per {table.row}.{key}{where}{more}\n",
+        f"One row per {table.row}.{key}{where}{more}{_references(table)}\n",
         "| column | type | unit | null | meaning | bounds | formula, source |",
         "|---|---|---|---|---|---|---|",
         *(_row(table, field) for field in table.fields),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _references(table: Table) -> str:
+    told = []
+    for reference in table.references:
+        columns = ", ".join(f"`{name}`" for name in reference.columns)
+        when = " where `{}` is {}".format(*reference.when) if reference.when else ""
+        told.append(f"{columns} to [{reference.table}](#{reference.table}){when}")
+    return f" Refers by {'; by '.join(told)}." if told else ""
 
 
 def _row(table: Table, field: Field) -> str:

@@ -15,7 +15,10 @@ FEATURE_FIELDS = (
         pattern=HEX_SHA256,
     ),
     text("vector_table", "Table in LanceDB that holds the vector."),
-    count("vector_version", "First version of the table in LanceDB that holds the vector."),
+    count(
+        "vector_version",
+        "Version of the table in LanceDB that held the vector when the row was first written.",
+    ),
     text("entity_kind", "What the row is of.", values=ENTITIES),
     text("label_id", "Key of one statement of a label by one labeller.", pattern=HEX_ID),
     text("label_name", "Name of the label, such as ionic_conductivity_s_cm."),
@@ -55,6 +58,10 @@ FEATURE_FIELDS = (
         "session_id", "Images of one instrument without a longer pause, as collection and number."
     ),
     count("fold", "Number of the fold that tests the row, from 0; null where it is never tested."),
-    text("side", "Side of the split.", values=("train", "test", "cross-validation")),
+    text(
+        "side",
+        "Side of the split; gap where the row takes no part.",
+        values=("train", "test", "cross-validation", "gap"),
+    ),
     number("weight", "1", "Weight of the row in training.", lower=0),
 )

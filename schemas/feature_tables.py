@@ -3,7 +3,7 @@
 Out of scope: models (`schemas.model_tables`).
 """
 
-from schemas.table import Table
+from schemas.table import Table, by_name, in_collection
 
 FEATURE_TABLES = (
     Table(
@@ -15,17 +15,27 @@ FEATURE_TABLES = (
             "vector_table",
             "encoder_id",
             "vector_hash",
+            "vector_norm",
             "vector_version",
             "input_hash",
             "code_version",
         ),
         key=("dataset", "micrograph_id", "vector_table"),
-        required=("encoder_id", "vector_hash", "vector_version", "input_hash", "code_version"),
+        required=(
+            "encoder_id",
+            "vector_hash",
+            "vector_norm",
+            "vector_version",
+            "input_hash",
+            "code_version",
+        ),
         lineage={
             "dataset": ("micrograph_vectors.dataset",),
             "micrograph_id": ("micrograph_vectors.micrograph_id",),
             "vector_hash": ("micrograph_vectors.vector",),
+            "vector_norm": ("micrograph_vectors.vector_norm",),
         },
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "labels",
@@ -45,6 +55,14 @@ FEATURE_TABLES = (
         ),
         key=("dataset", "label_id"),
         required=("entity_kind", "entity_id", "label_name", "labeller", "recorded_at"),
+        references=(
+            in_collection("entity_id", "samples", "sample_id", when=("entity_kind", "sample")),
+            in_collection(
+                "entity_id", "micrographs", "micrograph_id", when=("entity_kind", "micrograph")
+            ),
+            in_collection("entity_id", "volumes", "volume_id", when=("entity_kind", "volume")),
+        ),
+        of_store=True,
     ),
     Table(
         "feature_sets",
@@ -76,6 +94,7 @@ FEATURE_TABLES = (
         "feature of a version of a feature set, and column it comes from",
         ("feature_set", "feature_set_version", "feature", "source_column", "aggregation"),
         key=("feature_set", "feature_set_version", "feature", "source_column"),
+        references=(by_name("feature_sets", "feature_set", "feature_set_version"),),
         of_store=True,
     ),
     Table(
@@ -109,6 +128,7 @@ FEATURE_TABLES = (
             "recorded_at",
             "code_version",
         ),
+        references=(by_name("feature_sets", "feature_set", "feature_set_version"),),
         of_store=True,
     ),
     Table(
@@ -132,6 +152,7 @@ FEATURE_TABLES = (
         ),
         key=("training_set_id", "entity_id"),
         required=("entity_kind", "dataset", "side", "row_hash"),
+        references=(by_name("training_sets", "training_set_id"),),
         of_store=True,
     ),
 )

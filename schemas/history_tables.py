@@ -3,7 +3,7 @@
 Out of scope: snapshots themselves, which DuckLake keeps.
 """
 
-from schemas.table import Table
+from schemas.table import Table, by_name
 
 HISTORY_TABLES = (
     Table(
@@ -45,6 +45,11 @@ HISTORY_TABLES = (
         ("dataset", "entity_id", "training_set_id", "model", "model_version"),
         key=("dataset", "entity_id", "model", "model_version"),
         required=("training_set_id",),
+        references=(
+            by_name("withdrawals", "dataset", "entity_id"),
+            by_name("training_sets", "training_set_id"),
+            by_name("model_runs", "model", "model_version"),
+        ),
         of_store=True,
     ),
 )

@@ -3,7 +3,7 @@
 Out of scope: the training sets that feed them (`schemas.feature_tables`).
 """
 
-from schemas.table import Table
+from schemas.table import Table, by_name
 
 _MODEL = ("model", "model_version")
 
@@ -44,6 +44,7 @@ MODEL_TABLES = (
             "code_version",
         ),
         lineage={"training_set_id": ("training_sets.training_set_id",)},
+        references=(by_name("training_sets", "training_set_id"),),
         of_store=True,
     ),
     Table(
@@ -63,6 +64,7 @@ MODEL_TABLES = (
         ),
         key=(*_MODEL, "evaluation", "part", "metric"),
         required=("row_count",),
+        references=(by_name("model_runs", "model", "model_version"),),
         of_store=True,
     ),
     Table(
@@ -70,6 +72,7 @@ MODEL_TABLES = (
         "point of a curve of a model",
         (*_MODEL, "curve", "curve_x", "curve_y"),
         key=(*_MODEL, "curve", "curve_x"),
+        references=(by_name("model_runs", "model", "model_version"),),
         of_store=True,
     ),
     Table(
@@ -91,6 +94,7 @@ MODEL_TABLES = (
         ),
         key=(*_MODEL, "evaluation", "entity_id"),
         required=("dataset",),
+        references=(by_name("model_runs", "model", "model_version"),),
         of_store=True,
     ),
 )

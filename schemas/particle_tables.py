@@ -10,7 +10,7 @@ from schemas.particle_columns import (
     REQUIRED_3D,
     STATISTICS,
 )
-from schemas.table import Table
+from schemas.table import Table, in_collection
 
 _FOUND = (
     "segmentation_method",
@@ -72,6 +72,7 @@ PARTICLE_TABLES = (
                 (*_PIXELS, "datasets.segmentation_settings"),
             ),
         },
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "particle_labels_3d",
@@ -87,6 +88,7 @@ PARTICLE_TABLES = (
                 (*_VOXELS, "datasets.segmentation_settings"),
             ),
         },
+        references=(in_collection("volume_id", "volumes"),),
     ),
     Table(
         "particles_2d",
@@ -106,6 +108,7 @@ PARTICLE_TABLES = (
             "micrograph_id": ("particle_masks_2d.micrograph_id",),
             **{name: _sources_2d(name) for name in ("particle_id", *PARTICLES_2D)},
         },
+        references=(in_collection("micrograph_id", "particle_masks_2d"),),
     ),
     Table(
         "particles_3d",
@@ -119,6 +122,7 @@ PARTICLE_TABLES = (
             "particle_id": (_LABELS_3D,),
             **{name: _sources_3d(name) for name in PARTICLES_3D},
         },
+        references=(in_collection("volume_id", "particle_labels_3d"),),
     ),
     Table(
         "contacts",
@@ -150,6 +154,11 @@ PARTICLE_TABLES = (
             ),
             "contact_area_um2": (_LABELS_3D, *_SPACING),
         },
+        references=(
+            in_collection("volume_id", "particle_labels_3d"),
+            in_collection("particle_a_id", "particles_3d", "particle_id"),
+            in_collection("particle_b_id", "particles_3d", "particle_id"),
+        ),
     ),
     Table(
         "electrode_statistics",
@@ -181,5 +190,9 @@ PARTICLE_TABLES = (
                 "particles_2d.touches_border",
             ),
         },
+        references=(
+            in_collection("entity_id", "volumes", "volume_id", when=("entity", "volume")),
+            in_collection("entity_id", "samples", "sample_id", when=("entity", "specimen")),
+        ),
     ),
 )

@@ -1,14 +1,21 @@
-"""Tables of data quality: results of checks, duplicates, suspected labels, confounders, drift.
+"""Tables of data quality: results of checks, duplicates, faults, suspected labels, drift.
 
-Out of scope: figures of single images, which are `image_quality` (`schemas.tables`).
+Out of scope: brightness, sharpness and noise, which are `image_quality` (`schemas.tables`).
 """
 
-from schemas.table import Table
+from schemas.table import Reference, Table, by_name, in_collection
+
+_FAULT_COLUMNS = (
+    "fine_detail_ratio",
+    "structure_std",
+    "streak_fraction_rows",
+    "streak_fraction_columns",
+)
 
 QUALITY_TABLES = (
     Table(
         "check_results",
-        "check as it last ended",
+        "check and collection: how it last ended",
         (
             "dataset",
             "asset",
@@ -20,7 +27,6 @@ QUALITY_TABLES = (
             "advice",
             "checked_at",
             "lake_snapshot",
-            "input_hash",
             "code_version",
         ),
         key=("dataset", "asset", "check_name"),
@@ -28,9 +34,11 @@ QUALITY_TABLES = (
     ),
     Table(
         "check_failures",
-        "row that fails a check",
-        ("dataset", "asset", "check_name", "rule", "failing_id", "found"),
+        "row that fails a check, the first thousand of each rule",
+        ("dataset", "asset", "check_name", "rule", "failing_count", "failing_id", "found"),
         key=("dataset", "asset", "check_name", "rule", "failing_id"),
+        required=("failing_count",),
+        references=(by_name("check_results", "dataset", "asset", "check_name"),),
     ),
     Table(
         "near_duplicates",
@@ -53,6 +61,36 @@ QUALITY_TABLES = (
             "micrograph_id": ("micrographs.micrograph_id",),
             "similarity": ("micrograph_vectors.vector",),
         },
+        references=(
+            in_collection("micrograph_id", "micrographs"),
+            Reference(("other_dataset", "other_id"), "micrographs", ("dataset", "micrograph_id")),
+        ),
+    ),
+    Table(
+        "compared_images",
+        "image that was compared with every other",
+        ("dataset", "micrograph_id", "candidate_count", "input_hash", "code_version"),
+        key=("dataset", "micrograph_id"),
+        required=("candidate_count", "input_hash", "code_version"),
+        lineage={
+            "dataset": ("micrographs.dataset",),
+            "micrograph_id": ("micrographs.micrograph_id",),
+            "candidate_count": ("micrograph_vectors.vector",),
+        },
+        references=(in_collection("micrograph_id", "micrographs"),),
+    ),
+    Table(
+        "image_faults",
+        "image",
+        ("dataset", "micrograph_id", *_FAULT_COLUMNS, "input_hash", "code_version"),
+        key=("dataset", "micrograph_id"),
+        required=(*_FAULT_COLUMNS, "input_hash", "code_version"),
+        lineage={
+            "dataset": ("micrographs.dataset",),
+            "micrograph_id": ("micrographs.micrograph_id",),
+            **dict.fromkeys(_FAULT_COLUMNS, ("micrographs.content_hash",)),
+        },
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "label_issues",
@@ -66,16 +104,26 @@ QUALITY_TABLES = (
             "label_confidence",
             "issue_rank",
             "suspected",
+            "held_out",
             "input_hash",
             "code_version",
         ),
         key=("dataset", "micrograph_id", "label_name"),
-        required=("label_text", "label_confidence", "issue_rank", "suspected", "code_version"),
+        required=(
+            "label_text",
+            "label_confidence",
+            "issue_rank",
+            "suspected",
+            "held_out",
+            "input_hash",
+            "code_version",
+        ),
         lineage={
             "dataset": ("micrographs.dataset",),
             "micrograph_id": ("micrographs.micrograph_id",),
             "label_confidence": ("micrograph_vectors.vector",),
         },
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "confounders",
@@ -113,6 +161,8 @@ QUALITY_TABLES = (
             "stability_index",
             "ks_statistic",
             "ks_p_value",
+            "trend",
+            "trend_p_value",
             "row_count",
             "alarm",
             "input_hash",

@@ -8,7 +8,7 @@ from schemas.history_tables import HISTORY_TABLES
 from schemas.model_tables import MODEL_TABLES
 from schemas.particle_tables import PARTICLE_TABLES
 from schemas.quality_tables import QUALITY_TABLES
-from schemas.table import Table
+from schemas.table import Table, by_name, in_collection
 from schemas.volume_tables import VOLUME_TABLES
 
 _CONTENT = tuple(
@@ -81,6 +81,7 @@ _ALL = (
         key=("dataset", "sample_id"),
         required=("sample", "code_version"),
         lineage={"dataset": ("datasets.dataset",), "sample": ("datasets.label_pattern",)},
+        references=(by_name("datasets", "dataset"),),
         is_open=True,
     ),
     Table(
@@ -149,6 +150,10 @@ _ALL = (
             "uri": ("datasets.location_uri",),
             "pixel_size_um": ("datasets.declared_pixel_size_um",),
         },
+        references=(
+            by_name("datasets", "dataset"),
+            in_collection("sample_id", "samples"),
+        ),
     ),
     Table(
         "acquisition_readings",
@@ -168,12 +173,14 @@ _ALL = (
         ),
         key=("dataset", "micrograph_id", "quantity", "reading_source", "detail"),
         required=("used",),
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "findings",
         "thing about an image that a person should know",
         ("dataset", "micrograph_id", "finding", "detail"),
         key=("dataset", "micrograph_id", "finding", "detail"),
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "quarantine",
@@ -199,6 +206,7 @@ _ALL = (
         key=("dataset", "micrograph_id"),
         required=(*_QUALITY_COLUMNS, "input_hash", "code_version"),
         lineage={**_SAME_MICROGRAPH, **dict.fromkeys(_QUALITY_COLUMNS, _CONTENT)},
+        references=(in_collection("micrograph_id", "micrographs"),),
     ),
     Table(
         "micrograph_vectors",
@@ -219,6 +227,7 @@ _ALL = (
             "vector": _CONTENT,
             "vector_norm": _CONTENT,
         },
+        references=(in_collection("micrograph_id", "micrographs"),),
         in_lance=True,
     ),
 )
@@ -249,4 +258,18 @@ LAKE_ASSETS = (
     "particles_3d",
     "contacts",
     "electrode_statistics",
+    "image_faults",
+    "near_duplicates",
+    "label_issues",
+    "confounders",
+    "drift",
 )
+
+COMPANIONS: dict[str, tuple[str, ...]] = {
+    "samples": ("labels",),
+    "micrographs": ("acquisition_readings", "findings", "quarantine"),
+    "micrograph_vectors": ("vector_index",),
+    "near_duplicates": ("compared_images",),
+    "volumes": ("volume_phases", "volume_findings", "quarantine"),
+}
+"""Tables of a collection that are written, and checked, along with an asset."""

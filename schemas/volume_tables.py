@@ -3,7 +3,7 @@
 Out of scope: what is found in them (`schemas.particle_tables`).
 """
 
-from schemas.table import Table
+from schemas.table import Table, by_name, in_collection
 
 VOLUME_TABLES = (
     Table(
@@ -68,6 +68,10 @@ VOLUME_TABLES = (
                 for axis in "zyx"
             },
         },
+        references=(
+            by_name("datasets", "dataset"),
+            in_collection("sample_id", "samples"),
+        ),
     ),
     Table(
         "volume_phases",
@@ -75,11 +79,13 @@ VOLUME_TABLES = (
         ("dataset", "volume_id", "phase", "phase_voxels", "phase_fraction"),
         key=("dataset", "volume_id", "phase"),
         required=("phase_voxels", "phase_fraction"),
+        references=(in_collection("volume_id", "volumes"),),
     ),
     Table(
         "volume_findings",
         "thing about a volume that a person should know",
         ("dataset", "volume_id", "finding", "detail"),
         key=("dataset", "volume_id", "finding", "detail"),
+        references=(in_collection("volume_id", "volumes"),),
     ),
 )

@@ -77,6 +77,8 @@ def test_a_condition_sees_specimens_and_cannot_break_out(store: Store) -> None:
     chosen = entity_rows(store, "micrograph", where="material = 'LLZTO'").to_pylist()
     assert [(one["entity_id"], one["sample_id"]) for one in chosen] == [(row.key("x"), sample)]
     assert entity_rows(store, "micrograph", datasets=["b"])["dataset"].to_pylist() == ["b"]
+    everything = entity_rows(store, "micrograph", datasets=["b"], where="true) OR (true")
+    assert everything["dataset"].to_pylist() == ["b"]
     assert entity_rows(store, "sample")["entity_id"].to_pylist() == [sample]
     for wrong in ("true) UNION (SELECT 1", "no_such_column = 1", "'/etc/passwd'::NOTYPE"):
         with pytest.raises(QueryError):
