@@ -39,11 +39,15 @@ bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
 	$(BIN)/python benchmarks/vectors.py
 	$(BIN)/python benchmarks/vectors.py --precision bfloat16 --copies 1
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/checks.py
+	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/lineage.py
 	$(BIN)/python benchmarks/measure.py
 	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/grain_statistics.py
 	$(BIN)/python benchmarks/paper_volume.py
 	$(BIN)/python benchmarks/real_particles.py
+	$(BIN)/python benchmarks/linear_heads.py
 
 ui: $(STAMP) ## open the Dagster UI of the home
 	$(BIN)/graindex ui --home $(HOME_FOLDER)

@@ -11,9 +11,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from graindex.ducklake import CATALOG, attach, retrying
+from graindex.ducklake import CATALOG, attach, retrying, without_jargon
 from graindex.errors import QueryError
 from graindex.lake import AsOf, at_clause
+from graindex.lineage.view import LINEAGE_EDGES, WRITTEN, view_statement
 from graindex.location import Location
 from schemas.ddl import literal
 
@@ -104,11 +105,14 @@ class QueryConnection:
             connection.execute(statement)
         return connection
 
-    def _cursor(self, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, sql: str, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
         cursor.execute(f"USE {CATALOG}")
         for view in (_MICROGRAPH_CATALOG, _VOLUME_CATALOG):
             cursor.execute(view.format(at=at_clause(as_of)))
+        if LINEAGE_EDGES in sql.lower():  # it takes longer to make than most queries to run
+            written = frozenset(row[0] for row in cursor.execute(WRITTEN).fetchall())
+            cursor.execute(view_statement(written))
         return cursor
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:
@@ -117,7 +121,7 @@ class QueryConnection:
         Raises:
             QueryError: it would write, read a file, or is wrong.
         """
-        cursor = retrying(self._cursor)
+        cursor = retrying(lambda: self._cursor(sql))
         self._guard(cursor, sql)
         try:
             return retrying(lambda: cursor.sql(sql))
@@ -138,7 +142,7 @@ class QueryConnection:
             QueryError: it would write, read a file, or is wrong; or no snapshot is that old.
         """
         try:
-            cursor = retrying(lambda: self._cursor(as_of))
+            cursor = retrying(lambda: self._cursor(sql, as_of))
             self._guard(cursor, sql)
             return retrying(lambda: cursor.execute(sql, parameters or []).to_arrow_table())
         except duckdb.Error as error:
@@ -150,7 +154,7 @@ class QueryConnection:
         Raises:
             QueryError: it would write, read a file, or is wrong.
         """
-        self._guard(retrying(self._cursor), sql)
+        self._guard(retrying(lambda: self._cursor(sql)), sql)
 
     def _guard(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
@@ -219,4 +223,4 @@ def _walk(node: object) -> Iterator[dict[str, object]]:
 def one_line(error: BaseException) -> str:
     """A DuckDB message without the picture of where it struck."""
     text = str(error).split("\n\nLINE", maxsplit=1)[0]
-    return " ".join(text.split())
+    return without_jargon(" ".join(text.split()))

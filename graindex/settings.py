@@ -36,11 +36,25 @@ class ReaderSettings(_Section):
     overlaid_scale_bars: bool = False
 
 
+class OpenLineageSettings(_Section):
+    """Where runs are told as OpenLineage events: to a server, else into a file of JSON lines."""
+
+    url: str | None = None
+    file: str | None = None
+    namespace: str = "graindex"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether events go anywhere."""
+        return self.url is not None or self.file is not None
+
+
 class Settings(_Section):
     """All settings of a store."""
 
     encoder: EncoderSettings = EncoderSettings()
     readers: ReaderSettings = ReaderSettings()
+    openlineage: OpenLineageSettings = OpenLineageSettings()
 
 
 def load_settings(location: Location) -> Settings:

@@ -3,6 +3,7 @@
 Out of scope: how rows are computed (`graindex.catalogue`, `graindex.derive`).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,14 @@ from graindex.settings import Settings, load_settings, save_settings
 if TYPE_CHECKING:  # these take seconds to import; a plain SQL query needs none of them
     import duckdb
 
+    from graindex.features.definition import FeatureSet
     from graindex.files import FileStore
+    from graindex.lineage.lineage import Lineage
     from graindex.readers.frame import Limits
     from graindex.recipes import Recipe
+    from graindex.training.label_request import LabelRequest
+    from graindex.training.split_request import SplitRequest
+    from graindex.training.training_set import TrainingSet
     from graindex.vectors import VectorStore
     from graindex.volume_store import VolumeStore
     from models.encode.encoder import Encoder
@@ -121,7 +127,8 @@ class Store:
         Raises:
             QueryError: it would write, read a file, or is wrong; or no snapshot is that old.
         """
-        return self._queries.table(query, as_of=as_of)
+        moment = self.lake.moment(as_of)
+        return self._queries.table(query, as_of=moment)
 
     def check_query(self, query: str) -> None:
         """Refuse a query as `sql` would, without running it.
@@ -157,6 +164,70 @@ class Store:
         from graindex.search import similar  # noqa: PLC0415
 
         return similar(self, self._queries, str(image), k, where)
+
+    def training_set(
+        self,
+        feature_set: "str | FeatureSet",
+        label: "str | LabelRequest",
+        *,
+        entities: str | Sequence[str] | None = None,
+        datasets: Sequence[str] = (),
+        as_of: str | AsOf | None = None,
+        split: "str | SplitRequest | None" = None,
+    ) -> "TrainingSet":
+        """The table that a model would see: features as they stood, label, side of the split.
+
+        Args:
+            feature_set: name of a registered feature set, or ``name@version``; or a definition,
+                which is registered.
+            label: name of the label, or a request that says whose and of when.
+            entities: only these, by id; or a SQL condition over the columns of their catalog.
+            datasets: only of these collections; of all when empty.
+            as_of: snapshot as a number, tag or time; now when None.
+            split: kind of the split, or a request; five folds by specimen when None.
+
+        Raises:
+            GraindexError: an unknown feature set, label, entity or snapshot; or the split would
+                leak.
+        """
+        from graindex.training.request import request_of  # noqa: PLC0415
+        from graindex.training.training_set import build_training_set  # noqa: PLC0415
+
+        request = request_of(
+            self,
+            feature_set,
+            label,
+            entities=entities,
+            datasets=datasets,
+            as_of=as_of,
+            split=split,
+        )
+        return build_training_set(self, request)
+
+    def lineage(
+        self,
+        name_or_id: str,
+        *,
+        forward: bool = False,
+        as_of: str | AsOf | None = None,
+        datasets: Sequence[str] = (),
+    ) -> "Lineage":
+        """What a number comes from, down to the files, or what rests on it.
+
+        Args:
+            name_or_id: a model, a prediction as ``model@2:id``, a key of whatever the store knows,
+                ``table.column``, a collection, or a file by path, URI or content hash.
+            forward: what rests on it, instead of what it comes from.
+            as_of: snapshot as a number, tag or time; what is registered as of now, and the data as
+                of its training set, when None.
+            datasets: forward, training sets without a row of these collections are left out.
+
+        Raises:
+            QueryError: the name stands for nothing, or there is no such snapshot.
+        """
+        from graindex.lineage.lineage import lineage_of  # noqa: PLC0415
+
+        return lineage_of(self, name_or_id, forward=forward, as_of=as_of, datasets=tuple(datasets))
 
     def snapshot(self) -> int:
         """Number of the newest snapshot."""

@@ -1,0 +1,1 @@
+"""Lineage: from any number back to its files, and forward to all that rests on one."""
