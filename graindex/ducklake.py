@@ -22,6 +22,7 @@ CATALOG = "lake"
 # What DuckLake and SQLite say when another process was quicker; anything else is an error.
 _CONFLICTS = ("transaction conflict", "database is locked", "could not serialize", "busy")
 _NO_SNAPSHOT = re.compile(r"No snapshot found at (version|timestamp) ([^\n]+)")
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist at version (\d+)")
 _ATTEMPTS = 60
 _LONGEST_WAIT_S = 1.0
 
@@ -103,7 +104,11 @@ def first_line(error: BaseException) -> str:
 
 
 def without_jargon(line: str) -> str:
-    """What DuckLake says of a snapshot that is not there, with what to do about it."""
+    """What DuckLake says of a snapshot or table that is not there, with what to do about it."""
+    older = _NO_TABLE.search(line)
+    if older is not None:
+        table, number = older.groups()
+        return f"snapshot {number} is older than table {table}; graindex snapshots lists later ones"
     absent = _NO_SNAPSHOT.search(line)
     if absent is None:
         return line

@@ -251,14 +251,14 @@ def prediction_record(card: Card, image: str, prediction: Prediction, row: int) 
         "upper": float(upper),
         "unit": card.label.unit,
         "std": std,
-        "note": _beyond(card, number),
+        "note": _beyond(card, number, std),
     }
 
 
-def _beyond(card: Card, number: float) -> str | None:
-    """A remark where a number lies beyond all that the model was trained on."""
+def _beyond(card: Card, number: float, std: float) -> str | None:
+    """A remark where a number lies clearly beyond all that the model was trained on."""
     least, greatest = card.label.least, card.label.greatest
-    if least is None or greatest is None or least <= number <= greatest:
+    if least is None or greatest is None or least - std <= number <= greatest + std:
         return None
     low, high = in_label_unit(card, np.array([least, greatest]))
     return f"beyond the labels of the training, {low:.3g} to {high:.3g}"

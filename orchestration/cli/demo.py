@@ -123,13 +123,15 @@ def demo(home: HomeOption = None) -> int:
     hits = store.similar(image, 6)
     shown = ("id", "distance", "sample", "path", "pixel_size_um")
     emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {path}")
-    trained = _train(store, str(image))
+    unseen = phantoms.write_unseen(folder)
+    trained = _train(store, str(unseen))
     where = f" --home {home}" if home else ""
     answer().print(
         f"\nThe demo took {time.perf_counter() - started:.0f} s. Look further:\n"
         f"  graindex ui{where}                       the asset graph, runs, checks and previews\n"
         f'  graindex sql "SHOW ALL TABLES"{where}    what can be queried\n'
         f"  graindex similar {image}{where}\n"
+        f"  graindex predict grain_diameter {unseen}{where}\n"
         f"  graindex report grain_diameter -o grain_diameter.html{where}\n"
         f"  graindex lineage grain_diameter{where}       from the model to the files\n"
         f"  graindex replay grain_diameter{where}        build, train and compare again\n"
@@ -157,12 +159,13 @@ def _train(store: "Store", image: str) -> int:
         {"model": artefact.card.reference, **metric.model_dump()}
         for artefact in artefacts
         for metric in artefact.card.metrics
-        if metric.part == "all"
+        if metric.part == "all" and metric.evaluation != "train"
     ]
     columns = ("model", "evaluation", "metric", "value", "lower", "upper", "unit", "rows")
     emit(scores, Format.TABLE, columns, "Models, tested on specimens that they never saw")
     for artefact in artefacts:
         shown = CLASS_COLUMNS if artefact.card.label.classes else NUMBER_COLUMNS
         rows = predict(artefact, [image], store=store)
-        emit(rows, Format.TABLE, shown, f"What {artefact.card.reference} says of one image")
+        title = f"What {artefact.card.reference} says of an image that it never saw"
+        emit(rows, Format.TABLE, shown, title)
     return 0

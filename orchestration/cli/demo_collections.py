@@ -22,6 +22,7 @@ ELECTRODES = "phantom_electrodes"
 _CYCLES: tuple[Literal[10, 50], ...] = (10, 50)
 _ELECTRODE_PATTERN = r"after_(?P<cycles>\d+)_cycles"
 _SEED = 1
+_UNSEEN = 56  # place of a fifth field of a specimen in the endless list of images
 
 
 def register_sem(store: "Store", folder: Path) -> Registered:
@@ -77,29 +78,45 @@ def register_electrodes(store: "Store", folder: Path) -> Registered:
 
 def write_sem(folder: Path, count: int = 48) -> int:
     """Render `count` images of the demo where they are missing; returns how many were made."""
-    from PIL import Image
-
     from graindex.parallel import in_threads
     from models.phantoms.collection import demo_collection, demo_samples_csv
-    from models.phantoms.sem import render
-    from models.phantoms.sidecar import sidecar_text
 
     missing = [p for p in demo_collection(count) if not (folder / p.relative_path).exists()]
     _write_samples(folder, demo_samples_csv())
 
     def make(phantom: "PhantomFile") -> None:
-        target = folder / phantom.relative_path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = sidecar_text(phantom.config, target.name)
-        target.with_name(f"{target.name}.txt").write_bytes(text.encode())
-        buffer = io.BytesIO()
-        Image.fromarray(render(phantom.config).image).save(buffer, "PNG")
-        _put(target, buffer.getvalue())
+        _write_image(folder / phantom.relative_path, phantom)
 
     report("phantom images", 0, len(missing))
     for done, _ in enumerate(in_threads(make, missing, expected=()), start=1):
         report("phantom images", done, len(missing))
     return len(missing)
+
+
+def write_unseen(folder: Path) -> Path:
+    """Render one image more, of a specimen with grains of 4 µm, beside the collections."""
+    from models.phantoms.collection import demo_collection
+
+    phantom = list(demo_collection(_UNSEEN))[-1]
+    target = folder / f"unseen_{phantom.config.grain_diameter_um:.0f}um.png"
+    if not target.exists():
+        _write_image(target, phantom)
+    return target
+
+
+def _write_image(target: Path, phantom: "PhantomFile") -> None:
+    """Render an image, with the instrument's text file beside it."""
+    from PIL import Image
+
+    from models.phantoms.sem import render
+    from models.phantoms.sidecar import sidecar_text
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = sidecar_text(phantom.config, target.name)
+    target.with_name(f"{target.name}.txt").write_bytes(text.encode())
+    buffer = io.BytesIO()
+    Image.fromarray(render(phantom.config).image).save(buffer, "PNG")
+    _put(target, buffer.getvalue())
 
 
 def write_electrodes(folder: Path) -> int:

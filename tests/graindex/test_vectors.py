@@ -1,11 +1,14 @@
 import multiprocessing
+from datetime import timedelta
+from pathlib import Path
 
 import lancedb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from graindex.location import Location
-from graindex.vectors import DEFAULT_BACKBONE, VectorStore, lance_table
+from graindex.vectors import DEFAULT_BACKBONE, VectorStore, VersionGoneError, lance_table
 from tests.graindex.rows import DIMENSION, key, vectors
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -121,3 +124,57 @@ def test_each_backbone_has_a_table_with_a_name_for_sql():
     assert lance_table(DEFAULT_BACKBONE) == "micrographs"
     assert lance_table("vit_base_patch16.dinov2") == "micrographs_vit_base_patch16_dinov2"
     assert lance_table("hf-hub:timm/x").isidentifier()
+
+
+def lying_on_disk(location, numbers):
+    """Whether the bytes of a vector stand in any file of the vectors."""
+    wanted = np.asarray(numbers, np.float32).tobytes()
+    files = [path for path in Path(location.under("vectors")).rglob("*") if path.is_file()]
+    return any(wanted in path.read_bytes() for path in files)
+
+
+def test_what_is_erased_stands_in_no_file_once_old_versions_are_gone(store, location):
+    rows_of_many = vectors("a", range(300))
+    secret = rows_of_many["vector"][7].as_py()
+    store.upsert(NAME, rows_of_many, DIMENSION)
+    hashes = [f"{n:064x}" for n in range(300)]
+    kept = pa.table({"vector_hash": hashes, "vector": rows_of_many["vector"]})
+    store.keep(NAME, kept)
+    store.delete(NAME, [key(7)])
+    store.drop_kept(NAME, hashes[7:8])
+    with store.alone():
+        store.prune(NAME, timedelta(0))
+    assert lying_on_disk(location, secret)  # deletion marks the row, and no more
+    store.erase(NAME, [key(7)])
+    store.erase_kept(NAME, hashes[7:8])
+    with store.alone():
+        store.prune(NAME, timedelta(0))
+    assert not lying_on_disk(location, secret)
+    assert lying_on_disk(location, rows_of_many["vector"][8].as_py())
+    assert set(rows(store)) == {key(n) for n in range(300) if n != 7}
+    assert store.kept(NAME) == {one for n, one in enumerate(hashes) if n != 7}
+    # and the key is still one: a vector that is written again takes the place of the old one
+    store.upsert(NAME, vectors("a", [8, 9], code_version="2"), DIMENSION)
+    assert store.count(NAME, "a") == 299
+    store.keep(NAME, kept.slice(7, 2))
+    assert store.kept(NAME) == set(hashes)
+
+
+def test_a_version_that_was_removed_is_told(store):
+    store.upsert(NAME, vectors("a", [1]), DIMENSION)
+    store.upsert(NAME, vectors("a", [2]), DIMENSION)
+    first = store.versions(NAME)[1]
+    assert store.read(NAME, "a", version=first).num_rows == 1
+    store.prune(NAME, timedelta(0))
+    with pytest.raises(VersionGoneError, match=f"version {first} of the vectors 'micrographs'"):
+        store.read(NAME, "a", version=first)
+    assert store.versions(NAME) == [store.version(NAME)]
+
+
+def test_kept_vectors_are_no_table_of_images(store):
+    store.upsert(NAME, vectors("a", [1]), DIMENSION)
+    assert store.kept(NAME) == set()
+    assert store.read_kept(NAME, ["0" * 64]).num_rows == 0
+    store.keep(NAME, pa.table({"vector_hash": ["0" * 64], "vector": vectors("a", [1])["vector"]}))
+    assert store.names() == [NAME]
+    assert store.read_kept(NAME, ["0" * 64, "1" * 64])["vector_hash"].to_pylist() == ["0" * 64]

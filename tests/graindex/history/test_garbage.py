@@ -386,8 +386,9 @@ def test_whatever_happened_every_kept_snapshot_reads_as_it_did(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=steps)
 def test_many_histories(history, empty_home, tmp_path_factory):

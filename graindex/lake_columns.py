@@ -1,0 +1,65 @@
+"""Tables and columns of the lake: which there are, and statements that make those that lack.
+
+Out of scope: rows (`graindex.lake`), and what the columns mean (`schemas.fields`).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import duckdb
+import pyarrow as pa
+
+from graindex.ducklake import CATALOG
+from graindex.errors import QueryError
+from schemas import ddl
+from schemas.arrow import describe
+from schemas.fields import FIELDS, Field, Kind
+from schemas.table import Table
+
+
+def columns_of(
+    cursor: duckdb.DuckDBPyConnection, what: str = "data_type"
+) -> dict[str, dict[str, str]]:
+    """Type of each column of each table, or its comment."""
+    rows = cursor.execute(
+        f"SELECT table_name, column_name, {what} FROM duckdb_columns() WHERE database_name = ?",
+        [CATALOG],
+    ).fetchall()
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        columns.setdefault(table, {})[column] = kind
+    return columns
+
+
+def as_declared(
+    table: Table, field: Field, have: Mapping[str, str], told: Mapping[str, str]
+) -> list[str]:
+    """Statements that add a declared column, or bring its meaning in the catalog up to date."""
+    if field.name not in have:
+        sql_type = ddl.SQL_TYPES[field.kind]
+        return ddl.add_column_statements(table, field.name, sql_type, CATALOG)
+    if told[field.name] != describe(field.name):
+        return [ddl.comment_statement(table, field.name, CATALOG)]
+    return []
+
+
+def missing(table: Table, schema: pa.Schema, have: Mapping[str, str] | None) -> Iterator[str]:
+    """Statements that make a table that an older home lacks, and room for columns of an open one.
+
+    Raises:
+        QueryError: a column that another collection already fills with another type.
+    """
+    if have is None:
+        yield from ddl.create_statements(table, CATALOG)
+        have = {field.name: ddl.SQL_TYPES[field.kind] for field in table.fields}
+    for field in schema:
+        kind = Kind.NUMBER if pa.types.is_floating(field.type) else Kind.TEXT
+        declared = FIELDS[field.name].kind if field.name in table.columns else kind
+        sql_type = ddl.SQL_TYPES[declared]
+        if field.name not in have:
+            yield from ddl.add_column_statements(table, field.name, sql_type, CATALOG)
+        elif field.name not in table.columns and have[field.name] != sql_type:
+            message = (
+                f"column {field.name!r} of {table.name} holds {have[field.name]} in other "
+                f"collections and {sql_type} here: give the label another name"
+            )
+            raise QueryError(message)
