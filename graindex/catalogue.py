@@ -59,10 +59,10 @@ def refresh_dataset(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
 
 def _declared(recipe: Recipe) -> Record:
     """Columns of `datasets` that the user declared."""
-    nested = {"modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement"}
+    own = {"modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement", "checks"}
     voxel = zip("zyx", recipe.declared_voxel_size_um or (None,) * 3, strict=True)
     return {
-        **recipe.model_dump(exclude=nested),
+        **recipe.model_dump(exclude=own),
         **{f"declared_voxel_size_{axis}_um": size for axis, size in voxel},
         "segmentation_settings": settings_json(recipe.segmentation),
         "measurement_settings": settings_json(recipe.measurement),
@@ -71,7 +71,7 @@ def _declared(recipe: Recipe) -> Record:
 
 def dataset_input_hash(recipe: Recipe, listing: Listing) -> str:
     """Hash that changes when a collection's registration or any of its files does."""
-    return listing.signature(recipe.model_dump_json())
+    return listing.signature(recipe.model_dump_json(exclude={"checks"}))
 
 
 def refresh_samples(store: "Store", recipe: Recipe, *, author: str) -> Outcome:

@@ -5,51 +5,27 @@ Out of scope: rules on single columns, which the data dictionary implies (`grain
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from graindex.catalogue import named_paths
+from graindex.checking import SHOWN, Problem
 from graindex.scan import list_collection
 from graindex.store import Store
-from graindex.validation import validate
 from graindex.vectors import lance_table
-from schemas.tables import TABLES
 
-SHOWN = 100
+__all__ = [
+    "SHOWN",
+    "Problem",
+    "disagreements",
+    "missing_quality",
+    "missing_vectors",
+    "quarantined",
+    "unaccounted_files",
+    "unlike_vectors",
+]
+
 _LENGTH_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with some rows.
-
-    Attributes:
-        rule: what should hold.
-        count: how many rows it does not hold for.
-        rows: the first hundred of them: key or path, and what was found.
-    """
-
-    rule: str
-    count: int
-    rows: tuple[tuple[str, str], ...]
-
-    def as_json(self) -> dict[str, object]:
-        """The problem as plain data."""
-        return asdict(self)
-
-
-def suite_problems(store: Store, table: str, dataset: str) -> Sequence[Problem]:
-    """Rows that break a rule of the data dictionary."""
-    breaches = validate(TABLES[table], store.read(table, dataset))
-    return [
-        Problem(
-            breach.rule,
-            breach.failing,
-            tuple(zip(breach.keys, breach.values or breach.keys, strict=True)),
-        )
-        for breach in breaches
-    ]
 
 
 def unaccounted_files(store: Store, dataset: str) -> Sequence[Problem]:
@@ -100,8 +76,9 @@ def unlike_vectors(store: Store, dataset: str) -> Sequence[Problem]:
     rows = store.vectors.read(name, dataset, ("micrograph_id", "vector"))
     if not rows.num_rows:
         return []
-    vectors = np.stack(rows["vector"].to_numpy(zero_copy_only=False)).astype(np.float64)
-    lengths = np.sqrt((vectors**2).sum(axis=1))
+    values = rows["vector"].combine_chunks().flatten().to_numpy()
+    vectors = values.reshape(rows.num_rows, -1)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     wrong = np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))
     keys = rows["micrograph_id"].to_pylist()
     return _problem("finite, length 1", ((keys[i], f"length {lengths[i]:.6g}") for i in wrong))

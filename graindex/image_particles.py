@@ -181,11 +181,8 @@ def _masks(store: "Store", dataset: str, images: Mapping[str, Record]) -> dict[s
 
 
 def _mask_inputs(images: Mapping[str, Record], options: WatershedOptions) -> dict[str, str]:
-    return {key: _mask_input(image, options) for key, image in images.items()}
-
-
-def _mask_input(image: Record, options: WatershedOptions) -> str:
-    return sha256(pixels_hash(image), settings_json(options))
+    settings = settings_json(options)
+    return {key: sha256(pixels_hash(image), settings) for key, image in images.items()}
 
 
 def _particle_inputs(masks: Mapping[str, Record]) -> dict[str, str]:
@@ -222,7 +219,7 @@ def _mask_record(store: "Store", image: Record, options: WatershedOptions) -> Re
         "particle_count": int(inside.max(initial=0)),
         "particle_fraction": np.count_nonzero(inside) / inside.size,
         "overlay": overlay,
-        "input_hash": _mask_input(image, options),
+        "input_hash": sha256(pixels_hash(image), settings_json(options)),
         "code_version": MASKS_CODE_VERSION,
     }
 

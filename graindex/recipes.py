@@ -72,6 +72,22 @@ class VolumeSettings(BaseModel):
     pore_phase: int | None = 0
 
 
+class CheckLimits(BaseModel):
+    """From where on checks warn; computes nothing, so that a change makes nothing stale.
+
+    Attributes:
+        max_age_days: how long ago the newest file may have changed; None for a collection that is
+            complete.
+        max_drop_fraction: share of the rows of an asset that may be gone since they were last
+            accepted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_age_days: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_drop_fraction: float = Field(default=0.2, ge=0, lt=1)
+
+
 class Recipe(BaseModel):
     """A registered collection; the fields are those of the table `datasets`."""
 
@@ -92,6 +108,7 @@ class Recipe(BaseModel):
     volumes: VolumeSettings = VolumeSettings()
     segmentation: Annotated[WatershedOptions, _options_of(WatershedOptions)] = WatershedOptions()
     measurement: Annotated[MeasureOptions, _options_of(MeasureOptions)] = MeasureOptions()
+    checks: CheckLimits = CheckLimits()
     registered_at: datetime
 
     @model_validator(mode="after")
@@ -149,7 +166,7 @@ def save_recipe(location: Location, recipe: Recipe) -> None:
 def _written(recipe: Recipe) -> dict[str, Any]:
     """What the file says: of nested settings only what differs from the defaults."""
     whole = recipe.model_dump()
-    nested = ("volumes", "segmentation", "measurement")
+    nested = ("volumes", "segmentation", "measurement", "checks")
     kept = {name: value for name, value in whole.items() if name not in nested}
     for name in nested:
         default = Recipe.model_fields[name].get_default()

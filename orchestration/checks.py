@@ -1,199 +1,89 @@
-"""Asset checks: suites from the dictionary, completeness, and what a person should look at.
+"""Asset checks: one step for each asset runs its checks and writes how they ended to the lake.
 
-Out of scope: what the suites say (`schemas.expectations`) and how they run
-(`graindex.validation`).
+Out of scope: what the checks look for (`graindex.generated_checks`, `graindex.check_list`).
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from assets.resources import DATASETS, StoreResource
-from graindex import checks, particle_checks
-from graindex.checks import Problem, suite_problems
-from graindex.store import Store
+from graindex.check_list import IMAGE_CHECKS, PARTICLE_CHECKS, VOLUME_CHECKS
+from graindex.check_results import CheckResult, record_results, run_checks
+from graindex.checking import Check
+from graindex.errors import GraindexError
+from graindex.generated_checks import generated_checks
+from graindex.image_checks import IMAGE_FAULT_CHECKS
+from graindex.label_checks import LABEL_CHECKS
 from schemas.tables import LAKE_ASSETS
 
-Body = Callable[[Store, str], Sequence[Problem]]
+# Every check there is. A module with checks of its own lists them in a tuple to be added here.
+DECLARED: tuple[Check, ...] = (
+    *(check for asset in (*LAKE_ASSETS, "micrograph_vectors") for check in generated_checks(asset)),
+    *IMAGE_CHECKS,
+    *VOLUME_CHECKS,
+    *PARTICLE_CHECKS,
+    *LABEL_CHECKS,
+    *IMAGE_FAULT_CHECKS,
+)
 
 
-def _check(
-    asset: str, name: str, body: Body, description: str, *, blocking: bool
-) -> dg.AssetChecksDefinition:
-    severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+def _severity(check: Check) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
 
-    def check(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
-        problems = body(store.open(), context.partition_key)
-        failing = sum(problem.count for problem in problems)
-        return dg.AssetCheckResult(
-            passed=not problems,
-            severity=severity,
-            metadata={
-                "failing": dg.MetadataValue.int(failing),
-                "problems": dg.MetadataValue.json([problem.as_json() for problem in problems]),
-            },
-        )
 
-    decorate = dg.asset_check(
-        asset=asset,
-        name=name,
-        description=description,
-        blocking=blocking,
-        partitions_def=DATASETS,
+def asset_check_result(result: CheckResult) -> dg.AssetCheckResult:
+    """How a check ended, as Dagster's."""
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        asset_key=result.check.asset,
+        check_name=result.check.name,
+        severity=_severity(result.check),
+        metadata={
+            "failing": dg.MetadataValue.int(result.failing),
+            "problems": dg.MetadataValue.json([problem.as_json() for problem in result.problems]),
+            "advice": dg.MetadataValue.text(result.advice),
+        },
     )
+
+
+def checks_of_asset(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """The checks of one asset as one step."""
+
+    def run(
+        context: dg.AssetCheckExecutionContext, store: StoreResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        opened = store.open()
+        asked = {key.name for key in context.selected_asset_check_keys}
+        chosen = [check for check in checks if check.name in asked]
+        results = run_checks(opened, chosen, context.partition_key)
+        names = [check.name for check in checks]
+        record_results(opened, results, names, author=f"{asset} run {context.run.run_id}")
+        yield from (asset_check_result(result) for result in results if not result.error)
+        for result in results:
+            if result.error:
+                raise GraindexError(f"{asset}.{result.check.name}: {result.error}")
+
     with warnings.catch_warnings():
         # Checks of single partitions are announced as a preview; without them a check of one
         # collection would overwrite the result of another.
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return decorate(check)
+        specs = [
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset,
+                description=f"{check.description} {check.advice}",
+                blocking=check.blocking,
+                partitions_def=DATASETS,
+            )
+            for check in checks
+        ]
+        decorate = dg.multi_asset_check(name=f"checks_of_{asset}", specs=specs, can_subset=True)
+        return decorate(run)
 
-
-def _suite(table: str) -> dg.AssetChecksDefinition:
-    def body(store: Store, dataset: str) -> Sequence[Problem]:
-        return suite_problems(store, table, dataset)
-
-    description = "Presence, bounds, admissible values and unique keys, from the data dictionary."
-    return _check(table, "dictionary", body, description, blocking=True)
-
-
-# Asset, name, what looks for problems, what should hold; those that guard downstream work block.
-_BLOCKING: tuple[tuple[str, str, Body, str], ...] = (
-    (
-        "micrographs",
-        "nothing_lost",
-        checks.unaccounted_files,
-        "Every file named like an image is catalogued or in quarantine with a reason.",
-    ),
-    (
-        "image_quality",
-        "complete",
-        checks.missing_quality,
-        "Every catalogued image has its quality figures.",
-    ),
-    (
-        "micrograph_vectors",
-        "complete",
-        checks.missing_vectors,
-        "Every catalogued image has a vector of the configured encoder.",
-    ),
-    (
-        "micrograph_vectors",
-        "finite_unit_length",
-        checks.unlike_vectors,
-        "Every vector is finite and of length 1.",
-    ),
-    (
-        "particle_masks_2d",
-        "complete",
-        particle_checks.missing_masks,
-        "Every catalogued image has its particles labelled.",
-    ),
-    (
-        "particles_2d",
-        "complete",
-        particle_checks.missing_particles_2d,
-        "Every particle of every mask has a row.",
-    ),
-    (
-        "particles_2d",
-        "areas_are_pixels",
-        particle_checks.image_areas_are_pixels,
-        "Areas are pixels times the pixel's area, and diameters follow.",
-    ),
-    (
-        "particles_2d",
-        "discs_are_roundest",
-        particle_checks.circles_are_roundest,
-        "No circularity is above 1 by more than its estimator may be off.",
-    ),
-    (
-        "volumes",
-        "nothing_lost",
-        checks.unaccounted_files,
-        "Every volume of the collection is catalogued or in quarantine with a reason.",
-    ),
-    (
-        "volumes",
-        "phases_sum_to_one",
-        particle_checks.phases_sum_to_one,
-        "The phases of a volume fill it, no more and no less.",
-    ),
-    (
-        "particle_labels_3d",
-        "complete",
-        particle_checks.missing_labels,
-        "Every catalogued volume has its particles labelled.",
-    ),
-    (
-        "particles_3d",
-        "complete",
-        particle_checks.missing_particles_3d,
-        "Every particle of every label volume has a row.",
-    ),
-    (
-        "particles_3d",
-        "volumes_are_voxels",
-        particle_checks.volumes_are_voxels,
-        "Volumes are voxels times the voxel's volume, and filled is body and cracks.",
-    ),
-    (
-        "particles_3d",
-        "damage_in_range",
-        particle_checks.damage_in_range,
-        "Damage is at least 0 and below 1.",
-    ),
-    (
-        "particles_3d",
-        "spheres_are_roundest",
-        particle_checks.spheres_are_roundest,
-        "No sphericity is above 1 by more than its estimator may be off.",
-    ),
-    (
-        "particles_3d",
-        "packing_at_most_one",
-        particle_checks.packing_at_most_one,
-        "No more than all of the surroundings is particles.",
-    ),
-    (
-        "contacts",
-        "symmetric",
-        particle_checks.contacts_symmetric,
-        "Each pair stands once, both ends are particles, and no contact exceeds their surface.",
-    ),
-    (
-        "electrode_statistics",
-        "ordered_percentiles",
-        particle_checks.ordered_percentiles,
-        "D10 is at most D50, and D50 at most D90.",
-    ),
-    (
-        "electrode_statistics",
-        "phases_sum_to_one",
-        particle_checks.statistic_phases_sum_to_one,
-        "Phase fractions of a volume sum to 1.",
-    ),
-)
-
-_WARNING: tuple[tuple[str, str, Body, str], ...] = (
-    (
-        "micrographs",
-        "sources_agree",
-        checks.disagreements,
-        "Tags, sidecar, scale bar and user agree on pixel size and acquisition.",
-    ),
-    ("micrographs", "no_quarantine", checks.quarantined, "No input was refused."),
-    (
-        "volumes",
-        "sources_agree",
-        particle_checks.volume_disagreements,
-        "Files and user agree on the voxel size.",
-    ),
-    ("volumes", "no_quarantine", checks.quarantined, "No input was refused."),
-)
 
 CHECKS = [
-    *(_suite(table) for table in LAKE_ASSETS),
-    *(_check(*told, blocking=True) for told in _BLOCKING),
-    *(_check(*told, blocking=False) for told in _WARNING),
+    checks_of_asset(asset, [check for check in DECLARED if check.asset == asset])
+    for asset in dict.fromkeys(check.asset for check in DECLARED)
 ]

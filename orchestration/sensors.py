@@ -8,6 +8,7 @@ import json
 import dagster as dg
 
 from assets.resources import DATASETS, StoreResource
+from graindex.catalogue import dataset_input_hash
 from graindex.errors import CollectionError
 from graindex.scan import list_collection
 from orchestration.instance import assign_free_slots
@@ -36,7 +37,7 @@ def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.S
             problems.append(str(error))
             continue
         jobs[name] = CATALOG[recipe.kind]
-        after[name] = listing.signature(recipe.model_dump_json())
+        after[name] = dataset_input_hash(recipe, listing)
     changed = sorted(name for name in after if before.get(name) != after[name])
     partitions = set(context.instance.get_dynamic_partitions(str(DATASETS.name)))
     new = [name for name in changed if name not in partitions]

@@ -4,36 +4,17 @@ Out of scope: bringing it up to date.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.compute as pc
 from dagster._core.event_api import PartitionKeyFilter  # not exported by dagster 1.13
 from dagster._core.storage.asset_check_execution_record import (  # nor is this
     AssetCheckExecutionRecord,
 )
 
-from graindex.catalogue import DATASETS_CODE_VERSION, SAMPLES_CODE_VERSION, dataset_input_hash
-from graindex.derive import VECTORS_CODE_VERSION, inputs_of_images
-from graindex.errors import CollectionError
-from graindex.examine import CODE_VERSION
-from graindex.image_particles import (
-    MASKS_CODE_VERSION,
-    PARTICLES_2D_CODE_VERSION,
-    inputs_of_masks,
-    inputs_of_particles_2d,
-)
+from graindex.freshness import DERIVED, LISTED, files_changed, out_of_date, row_count
 from graindex.recipes import Kind, Recipe
-from graindex.scan import list_collection
-from graindex.statistics import STATISTICS_CODE_VERSION, inputs_of_statistics
 from graindex.store import Store
-from graindex.vectors import lance_table
-from graindex.volume_labels import LABELS_CODE_VERSION, inputs_of_labels
-from graindex.volume_particles import PARTICLES_3D_CODE_VERSION, inputs_of_particles_3d
-from graindex.volumes import VOLUMES_CODE_VERSION
-from models.measure.image_quality import QUALITY_CODE_VERSION
 from orchestration.checks import CHECKS
 from orchestration.instance import open_instance
 
@@ -49,6 +30,11 @@ _ASSETS: dict[Kind, tuple[str, ...]] = {
         "particle_masks_2d",
         "particles_2d",
         "electrode_statistics",
+        "image_faults",
+        "near_duplicates",
+        "label_issues",
+        "confounders",
+        "drift",
     ),
     "volumes": (
         *_COMMON,
@@ -67,9 +53,9 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
     with open_instance(store.location) as instance:
         for dataset in datasets:
             recipe = store.recipe(dataset)
-            listed, derived = _listed(store, recipe), _derived(store, recipe)
+            changed = files_changed(store, recipe)
             for asset in _ASSETS[recipe.kind]:
-                rows, stale, why = listed[asset] if asset in listed else derived[asset]()
+                rows, stale, why = _state(store, recipe, asset, changed)
                 records.append(
                     {
                         "dataset": dataset,
@@ -84,115 +70,19 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
 
 
 State = tuple[int, int, str]
-Inputs = Mapping[str, str]
 
 
-def _listed(store: Store, recipe: Recipe) -> dict[str, State]:
-    """Rows, stale rows and the reason of assets that follow from the files themselves."""
-    changed = _files_changed(store, recipe)
-    states: dict[str, State] = {}
-    for asset, version in (
-        ("datasets", DATASETS_CODE_VERSION),
-        ("samples", SAMPLES_CODE_VERSION),
-        ("micrographs", CODE_VERSION),
-        ("volumes", VOLUMES_CODE_VERSION),
-    ):
-        versions = store.read(asset, recipe.dataset)["code_version"].to_pylist()
-        old = sum(found != version for found in versions)
-        if changed:
-            states[asset] = (len(versions), max(1, len(versions)), changed)
-        else:
-            states[asset] = (len(versions), old, "older code" if old else "")
-    return states
-
-
-def _derived(store: Store, recipe: Recipe) -> dict[str, Callable[[], State]]:
-    """The same of assets that are computed from others, by asset; asked only where of the kind."""
-    dataset = recipe.dataset
-
-    def state(
-        table: str, entity: str, version: str, wanted: Callable[[], Inputs]
-    ) -> Callable[[], State]:
-        columns = (entity, "input_hash", "code_version")
-        return lambda: _compared(
-            store.lake.read(table, dataset, columns=columns), entity, version, wanted()
-        )
-
-    def vectors() -> State:
-        rows = store.vectors.read(lance_table(store.settings.encoder.backbone), dataset)
-        ours = rows.filter(pc.equal(rows["encoder_id"], store.encoder_id))
-        _, stale, why = _compared(
-            ours, "micrograph_id", VECTORS_CODE_VERSION, inputs_of_images(store, dataset)
-        )
-        return rows.num_rows, stale, why
-
-    particles_3d = state(
-        "particles_3d",
-        "volume_id",
-        PARTICLES_3D_CODE_VERSION,
-        lambda: inputs_of_particles_3d(store, recipe),
-    )
-
-    def contacts() -> State:
-        # Measured with the particles; a volume whose particles do not touch has none.
-        rows = store.lake.read("contacts", dataset, columns=("volume_id",)).num_rows
-        return rows, *particles_3d()[1:]
-
-    return {
-        "image_quality": state(
-            "image_quality",
-            "micrograph_id",
-            QUALITY_CODE_VERSION,
-            lambda: inputs_of_images(store, dataset),
-        ),
-        "micrograph_vectors": vectors,
-        "particle_masks_2d": state(
-            "particle_masks_2d",
-            "micrograph_id",
-            MASKS_CODE_VERSION,
-            lambda: inputs_of_masks(store, recipe),
-        ),
-        "particles_2d": state(
-            "particles_2d",
-            "micrograph_id",
-            PARTICLES_2D_CODE_VERSION,
-            lambda: inputs_of_particles_2d(store, dataset),
-        ),
-        "particle_labels_3d": state(
-            "particle_labels_3d",
-            "volume_id",
-            LABELS_CODE_VERSION,
-            lambda: inputs_of_labels(store, recipe),
-        ),
-        "particles_3d": particles_3d,
-        "contacts": contacts,
-        "electrode_statistics": state(
-            "electrode_statistics",
-            "entity_id",
-            STATISTICS_CODE_VERSION,
-            lambda: inputs_of_statistics(store, recipe),
-        ),
-    }
-
-
-def _compared(rows: pa.Table, entity: str, version: str, wanted: Inputs) -> State:
-    """Rows there are, images or volumes whose rows are missing or out of date, and why."""
-    found = rows.group_by([entity, "input_hash", "code_version"]).aggregate([]).to_pylist()
-    fresh = {row[entity] for row in found if row["code_version"] == version}
-    fresh &= {row[entity] for row in found if wanted.get(row[entity]) == row["input_hash"]}
-    stale = len(wanted.keys() - fresh) + len({row[entity] for row in found} - wanted.keys())
-    return rows.num_rows, stale, "inputs changed, older code or settings" if stale else ""
-
-
-def _files_changed(store: Store, recipe: Recipe) -> str:
-    rows = store.read("datasets", recipe.dataset).to_pylist()
-    if not rows:
-        return "never materialised"
-    try:
-        current = dataset_input_hash(recipe, list_collection(recipe.location_uri))
-    except CollectionError as error:
-        return str(error)
-    return "" if rows[0]["input_hash"] == current else "files or registration changed"
+def _state(store: Store, recipe: Recipe, asset: str, changed: str) -> State:
+    """Rows of an asset, how many are out of date, and why."""
+    rows = row_count(store, asset, recipe.dataset)
+    if asset in DERIVED:
+        stale = len(out_of_date(store, asset, recipe))
+        return rows, stale, "inputs changed, older code or settings" if stale else ""
+    if changed:
+        return rows, max(1, rows), changed
+    versions = store.read(asset, recipe.dataset)["code_version"].to_pylist()
+    old = sum(found != LISTED[asset] for found in versions)
+    return rows, old, "older code" if old else ""
 
 
 def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:

@@ -4,7 +4,8 @@ Out of scope: registering them (`add`), and the work itself.
 """
 
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,10 @@ from orchestration.cli.output import (
     notes,
     progress_bars,
 )
+
+if TYPE_CHECKING:
+    from graindex.checking import Problem
+    from orchestration.run import CheckReport
 
 DATA_FAILED = 1
 
@@ -103,18 +108,65 @@ def status(
 
 
 def check(
-    dataset: DatasetsOption = None, how: FormatOption = Format.TABLE, home: HomeOption = None
+    dataset: DatasetsOption = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Assets, in Dagster's selection syntax, such as `key:particles_2d`."),
+    ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(help="Write the results as pages into this folder; they work offline."),
+    ] = None,
+    accept_counts: Annotated[
+        bool,
+        typer.Option("--accept-counts", help="Take the numbers of rows for what they should be."),
+    ] = False,
+    how: FormatOption = Format.TABLE,
+    home: HomeOption = None,
 ) -> int:
-    """Run every check and list the failing rows by id; computes nothing."""
+    """Run every check, list the failing rows by id and say what to do; computes nothing."""
+    from graindex.check_results import accept_counts as accept
+    from graindex.generated_checks import store_problems
     from graindex.store import open_store
 
     store = open_store(home)
     names = _chosen(store.datasets(), dataset)
     from orchestration.run import run_checks
 
+    if accept_counts:
+        for name in names:
+            accept(store, name, author="graindex check")
     with progress_bars():
-        report = run_checks(store, names)
-    rows = [
+        report = run_checks(store, names, select)
+    failing = [result for result in report.checks if not result.passed]
+    rows = [row for result in failing for row in _rows_of(result)]
+    whole = [] if dataset or select else store_problems(store)
+    rows += [row for table, problem in whole for row in _rows_of_table(table, problem)]
+    columns = ("dataset", "asset", "check", "level", "rule", "failing", "id", "found")
+    if rows or how is not Format.TABLE:
+        emit(rows, how, columns)
+    for result in failing:
+        level = "failed" if result.blocking else "warning"
+        notes.print(
+            f"check {level}: {result.dataset} {result.asset}.{result.check}: "
+            f"{result.failing} rows; {result.advice}"
+        )
+    for failure in report.failures:
+        notes.print(f"failed: {failure}")
+    for table, problem in whole:
+        notes.print(f"check failed: {table}: {problem.rule}: {problem.count} rows")
+    if docs is not None:
+        from graindex.data_docs import build_data_docs
+
+        notes.print(f"written to {build_data_docs(store, names, docs)}")
+    passed = sum(result.passed for result in report.checks)
+    notes.print(f"{passed} of {len(report.checks)} checks passed")
+    return DATA_FAILED if report.blocked or whole else 0
+
+
+def _rows_of(result: "CheckReport") -> list[dict[str, object]]:
+    """What a failing check found, a row for each key and rule."""
+    return [
         {
             "dataset": result.dataset,
             "asset": result.asset,
@@ -125,18 +177,18 @@ def check(
             "id": key,
             "found": found,
         }
-        for result in report.checks
         for problem in result.problems
         for key, found in problem["rows"]
     ]
-    columns = ("dataset", "asset", "check", "level", "rule", "failing", "id", "found")
-    if rows or how is not Format.TABLE:
-        emit(rows, how, columns)
-    for failure in report.failures:
-        notes.print(f"failed: {failure}")
-    passed = sum(result.passed for result in report.checks)
-    notes.print(f"{passed} of {len(report.checks)} checks passed")
-    return DATA_FAILED if report.blocked else 0
+
+
+def _rows_of_table(table: str, problem: "Problem") -> list[dict[str, object]]:
+    """The same of a table of the store as a whole."""
+    told = {"dataset": "", "asset": table, "check": "dictionary", "level": "error"}
+    return [
+        {**told, "rule": problem.rule, "failing": problem.count, "id": key, "found": found}
+        for key, found in problem.rows
+    ]
 
 
 def _chosen(known: list[str], wanted: list[str] | None, *, allow_none: bool = False) -> list[str]:

@@ -1,13 +1,20 @@
-"""Each kind of rule finds the row that was spoilt, and only that one."""
+"""Each kind of rule finds the row that was spoilt, and only that one, however rows are screened."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from graindex.validation import run_suite, validate
+from graindex.rows_in_sql import in_memory
+from graindex.screening import is_plain, rules_in_doubt
+from graindex.validation import judge, run_suite, validate
 from schemas.arrow import arrow_schema, from_records
-from schemas.expectations import suite
+from schemas.expectations import Expectation, suite
+from schemas.fields import FIELDS
 from schemas.tables import TABLES
 from tests.graindex.rows import SHA, key, micrograph, samples
 
@@ -148,12 +155,86 @@ def test_several_faults_are_told_apart():
     }
 
 
-def test_all_failing_rows_are_counted_and_a_hundred_shown():
-    records = [micrograph("a", n, page=-1) for n in range(250)]
+def test_all_failing_rows_are_counted_and_a_thousand_shown():
+    records = [micrograph("a", n, page=-1) for n in range(1250)]
     (breach,) = validate(TABLE, from_records(TABLE, records))
-    assert breach.failing == 250
-    assert len(breach.keys) == len(breach.values) == 100
+    assert breach.failing == 1250
+    assert len(breach.keys) == len(breach.values) == 1000
 
 
 def test_no_rows_break_no_rule():
     assert validate(TABLE, images().slice(0, 0)) == []
+
+
+def rule(kind: str, *columns: str, **arguments: object) -> Expectation:
+    named = {"column_list": list(columns)} if len(columns) > 1 else {"column": columns[0]}
+    return Expectation(f"expect_{kind}", columns, {**named, **arguments})
+
+
+RULES = [
+    rule("column_values_to_not_be_null", "text"),
+    rule("column_values_to_not_be_null", "number"),
+    rule("column_values_to_be_in_set", "text", value_set=["ab", "it's", ""]),
+    rule("column_values_to_match_regex", "text", regex="^[a-f]{2}$"),
+    rule("column_values_to_match_regex", "name", regex="^(?=a)[ab]+"),  # not known to the screen
+    rule("column_values_to_be_between", "number", min_value=0, strict_min=True),
+    rule("column_values_to_be_between", "number", min_value=-1.5, max_value=0.1),
+    rule("column_values_to_be_between", "count", min_value=1, max_value=2**53),
+    rule("column_values_to_be_between", "count", max_value=3),
+    rule("column_values_to_be_unique", "name"),
+    rule("compound_columns_to_be_unique", "name", "count"),
+    rule("column_value_lengths_to_be_between", "text", min_value=2),  # nor is this one
+]
+WORDS = ["ab", "cd", "ab\n", "abc", "AB", "it's", "", "nan", "None", "é", None]
+NUMBERS = [0.0, -0.0, 0.1, 0.1 + 1e-17, 1.5, -1.5, 1e300, float("inf"), float("nan"), None]
+COUNTS = [0, 1, 3, 4, -1, 2**53, 2**53 + 1, None]
+ROWS = st.lists(
+    st.tuples(*map(st.sampled_from, (["a", "b", "ba", "c", None], WORDS, NUMBERS, COUNTS))),
+    min_size=1,
+    max_size=8,
+)
+SCHEMA = pa.schema(
+    {"name": pa.string(), "text": pa.string(), "number": pa.float64(), "count": pa.int64()}
+)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ROWS)
+def test_screened_rows_are_judged_as_all_rows_would_be(rows):
+    table = pa.table(dict(zip(SCHEMA.names, zip(*rows, strict=True), strict=True)), schema=SCHEMA)
+    found = {breach.rule: told(breach) for breach in run_suite(table, RULES, ("name", "count"))}
+    whole = judge(table, RULES, ("name", "count"))
+    assert found == {breach.rule: told(breach) for breach in whole.values()}
+
+
+def told(breach):
+    return breach.failing, sorted(breach.keys), sorted(breach.values)
+
+
+def test_clean_rows_leave_nothing_to_judge():
+    for table, rows in ((TABLE, images()), (TABLES["samples"], samples("a", range(3)))):
+        assert rules_in_doubt(in_memory(rows), suite(table)) == (rows.num_rows, [])
+
+
+def test_many_rows_are_judged_in_parts():
+    rows = from_records(TABLE, [micrograph("a", n, page=-(n % 2)) for n in range(12)])
+    rules = [one for one in suite(TABLE) if one.columns == ("page",)]
+    whole = judge(rows, rules, TABLE.key)
+    assert list(judge(rows, rules, TABLE.key, chunk=5).values()) == list(whole.values()) != []
+
+
+def test_every_pattern_of_the_dictionary_is_screened_and_none_that_python_reads_otherwise():
+    patterns = {field.pattern for field in FIELDS.values() if field.pattern}
+    assert all(is_plain(pattern) for pattern in patterns)
+    for pattern in ("a.b", r"\d", "[^a]", "(?=a)", "(?i)a", "a++", r"[\w]", "é", "a{2"):
+        assert not is_plain(pattern), pattern
+
+
+def test_clean_rows_are_passed_without_great_expectations():
+    script = (
+        "import sys; from graindex.validation import validate; from schemas.tables import TABLES; "
+        "from tests.graindex.rows import micrographs; "
+        "assert validate(TABLES['micrographs'], micrographs('a', range(3))) == []; "
+        "assert 'great_expectations' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

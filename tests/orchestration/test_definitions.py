@@ -7,9 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.models import MODELS
 from assets.resources import DATASETS, LANCE_POOL
+from graindex.trained.checks import MODEL_CHECKS
 from orchestration.definitions import defs
-from orchestration.jobs import CATALOG, CHECK
+from orchestration.jobs import CATALOG, CHECK, TRAIN
 from orchestration.run import RUNNABLE
 from schemas.arrow import describe
 from schemas.fields import FIELDS
@@ -29,13 +31,26 @@ GROUPS = {
     "particles_3d": "particles",
     "contacts": "particles",
     "electrode_statistics": "particles",
+    "image_faults": "quality",
+    "near_duplicates": "quality",
+    "label_issues": "quality",
+    "confounders": "quality",
+    "drift": "quality",
 }
+OF_MODELS = {"training_sets": "training_sets", "trained_models": "model_runs"}
+"""Assets of one model each, and the table that each writes."""
+
 OF_IMAGES = {
     "micrographs",
     "image_quality",
     "micrograph_vectors",
     "particle_masks_2d",
     "particles_2d",
+    "image_faults",
+    "near_duplicates",
+    "label_issues",
+    "confounders",
+    "drift",
 }
 OF_VOLUMES = {"volumes", "particle_labels_3d", "particles_3d", "contacts"}
 PHYSICAL = {
@@ -59,17 +74,40 @@ COMPLETE = {
     "particles_3d",
 }
 BLOCKING = {
-    *((name, "dictionary") for name in GROUPS if name != "micrograph_vectors"),
+    *((name, "dictionary") for name in GROUPS),
     *((name, "complete") for name in COMPLETE),
     *PHYSICAL,
     ("micrographs", "nothing_lost"),
     ("volumes", "nothing_lost"),
     ("micrograph_vectors", "finite_unit_length"),
 }
+COUNTED = ("micrographs", "volumes", "particles_2d", "particles_3d")
 WARNING = {
-    (name, check)
-    for name in ("micrographs", "volumes")
-    for check in ("sources_agree", "no_quarantine")
+    *((name, "up_to_date") for name in GROUPS),
+    *((name, "row_count") for name in COUNTED),
+    *((name, "sources_agree") for name in ("micrographs", "volumes")),
+    *((name, "no_quarantine") for name in ("micrographs", "volumes")),
+    ("label_issues", "labels_agree"),
+    ("label_issues", "labels_fit"),
+    ("confounders", "not_confounded"),
+    ("drift", "no_drift"),
+    ("micrograph_vectors", "of_this_collection"),
+    *(
+        ("image_faults", check)
+        for check in ("blurred", "saturated", "charging", "empty_or_foreign")
+    ),
+    *(
+        ("micrographs", check)
+        for check in (
+            "no_databar_among_databars",
+            "stale_calibration",
+            "magnification_out_of_family",
+            "acquisition_order",
+            "wrong_sidecar",
+        )
+    ),
+    ("near_duplicates", "repeated_fields"),
+    ("near_duplicates", "duplicates_across_specimens"),
 }
 
 # Only libraries and this repository may be read; `sys.argv[1]` is the repository.
@@ -107,30 +145,34 @@ def test_definitions_load_without_environment_network_or_data(tmp_path: Path) ->
         check=False,
         timeout=120,
     )
-    assert (done.returncode, done.stdout.strip()) == (0, str(len(GROUPS))), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, str(len(GROUPS) + len(OF_MODELS))), (
+        done.stderr
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_asset_is_described() -> None:
     found = nodes()
-    assert {name: node.group_name for name, node in found.items()} == GROUPS
+    groups = GROUPS | dict.fromkeys(OF_MODELS, "models")
+    assert {name: node.group_name for name, node in found.items()} == groups
     for name, node in found.items():
         assert len(node.kinds) >= 2, name
         assert node.owners, name
         assert node.description.endswith("."), name
         assert node.code_version, name
-        assert node.partitions_def == DATASETS, name
+        assert node.partitions_def == (MODELS if name in OF_MODELS else DATASETS), name
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", [*GROUPS, *OF_MODELS])
 def test_every_asset_shows_the_columns_of_the_dictionary(name: str) -> None:
     schema = nodes()[name].metadata["dagster/column_schema"].value
-    assert [column.name for column in schema.columns] == list(TABLES[name].columns)
+    table = TABLES[OF_MODELS.get(name, name)]
+    assert [column.name for column in schema.columns] == list(table.columns)
     for column in schema.columns:
         assert column.description == describe(column.name)
         unit = FIELDS[column.name].unit
         assert unit is None or column.description.endswith(f"[{unit}]")
-        assert column.constraints.nullable == (column.name not in TABLES[name].never_null)
+        assert column.constraints.nullable == (column.name not in table.never_null)
         # Dagster cuts longer labels off.
         bounded = FIELDS[column.name].lower is not None
         assert not bounded or all(len(text) < 25 for text in column.constraints.other)
@@ -142,7 +184,8 @@ def test_checks_that_guard_downstream_work_block_it() -> None:
         for checks in defs.asset_checks or ()
         for spec in checks.check_specs
     }
-    assert {key for key, blocking in found.items() if blocking} == BLOCKING
+    of_models = {("trained_models", check.name) for check in MODEL_CHECKS}
+    assert {key for key, blocking in found.items() if blocking} == BLOCKING | of_models
     assert {key for key, blocking in found.items() if not blocking} == WARNING
 
 
@@ -156,6 +199,9 @@ def test_jobs_cover_what_each_kind_of_collection_fills() -> None:
             (key.asset_key.to_user_string(), key.name) for key in job.asset_graph.asset_check_keys
         }
         assert found == {(asset, name) for asset, name in checks if asset in names}
+    train = RUNNABLE.resolve_job_def(TRAIN).asset_layer
+    assert {key.to_user_string() for key in train.executable_asset_keys} == OF_MODELS.keys()
+    assert len(train.asset_graph.asset_check_keys) == len(MODEL_CHECKS)
     check = RUNNABLE.resolve_job_def(CHECK).asset_layer
     assert len(check.asset_graph.asset_check_keys) == len(checks)
     assert not set(check.executable_asset_keys)
