@@ -11,7 +11,7 @@ from schemas.tables import TABLES
 from tests.browser.conftest import IMAGES
 from tests.browser.dagster_ui import EXPANDED, Ui, wait_for
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 RUN_SECONDS = 180
 
 FOUND = ("image_faults", "near_duplicates", "label_issues", "confounders", "drift")
