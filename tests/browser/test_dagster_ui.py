@@ -9,7 +9,7 @@ from assets.processes import PROCESS_TAG
 from orchestration.cli.demo_collections import ELECTRODES, SEM, write_sem
 from schemas.tables import TABLES
 from tests.browser.conftest import IMAGES
-from tests.browser.dagster_ui import Ui, wait_for
+from tests.browser.dagster_ui import EXPANDED, Ui, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 RUN_SECONDS = 180
