@@ -47,6 +47,8 @@ bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
 	$(BIN)/python benchmarks/grain_statistics.py
 	$(BIN)/python benchmarks/paper_volume.py
 	$(BIN)/python benchmarks/real_particles.py
+	$(BIN)/python benchmarks/quality_images.py
+	$(BIN)/python benchmarks/quality_duplicates.py
 	$(BIN)/python benchmarks/linear_heads.py
 
 ui: $(STAMP) ## open the Dagster UI of the home

@@ -205,28 +205,22 @@ def test_a_second_run_compares_nothing(home: Store, counted: list[int]) -> None:
     assert out_of_date(home, "near_duplicates", home.recipe("copies")) == {}
 
 
-def test_a_new_image_costs_its_own_comparisons(
+def test_a_new_image_costs_its_own_comparisons_and_one_that_goes_takes_its_pairs(
     moved: tuple[Store, Path], counted: list[int]
 ) -> None:
     store, folder = moved
     image = cv2.imread(str(folder / "brightened.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(folder / "again.jpg"), image[:, 40:])
+    (folder / "cropped.png").unlink()
     outcome = refresh(store, "copies")
-    assert outcome.computed == 2
+    assert (outcome.computed, outcome.kept, outcome.dropped) == (2, len(WANTED) - 1, 1)
     assert 2 <= len(counted) < len(names(store))
-    new = {pair for pair in found(store, "copies") if "again" in pair}
-    assert new == {
+    pairs = found(store, "copies")
+    assert not any("cropped" in pair for pair in pairs)
+    assert {pair for pair in pairs if "again" in pair} == {
         frozenset(("again", "brightened")),
         frozenset(("again", "Croppedmicrograph1020")),
     }
-
-
-def test_pairs_of_an_image_that_is_gone_are_gone(moved: tuple[Store, Path]) -> None:
-    store, folder = moved
-    (folder / "cropped.png").unlink()
-    outcome = refresh(store, "copies")
-    assert (outcome.dropped, outcome.rows) == (1, len(WANTED) - 1)
-    assert not any("cropped" in pair for pair in found(store, "copies"))
 
 
 def test_a_run_that_was_cut_short_goes_on(
@@ -255,35 +249,31 @@ def test_a_run_that_was_cut_short_goes_on(
     assert len(counted) - done < whole - 5
 
 
-def test_an_image_that_cannot_be_read_is_named_and_tried_again(moved: tuple[Store, Path]) -> None:
+def test_images_wait_for_their_vector_and_for_files_that_cannot_be_read(
+    moved: tuple[Store, Path],
+) -> None:
     store, folder = moved
     image = cv2.imread(str(folder / "brightened.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(folder / "again.png"), image[:, 40:])
     recipe = store.recipe("copies")
     refresh_micrographs(store, recipe, author="test")
+    (new,) = (key for key, name in names(store).items() if name == "again")
+    outcome = refresh_duplicates(store, "copies", author="test")
+    assert (outcome.computed, outcome.kept, outcome.refused) == (0, len(WANTED), {})
+    assert out_of_date(store, "near_duplicates", recipe) == {new: "missing"}
+
     refresh_vectors(store, "copies", author="test")
     hidden = (folder / "brightened.png").rename(folder / "hidden")
     outcome = refresh_duplicates(store, "copies", author="test")
-    (new,) = (key for key, name in names(store).items() if name == "again")
     assert list(outcome.refused) == [new]
     assert "brightened.png cannot be read" in outcome.refused[new]
     assert frozenset(("again", "Croppedmicrograph1020")) in found(store, "copies")
     assert out_of_date(store, "near_duplicates", recipe) == {new: "missing"}
+
     hidden.rename(folder / "brightened.png")
     assert refresh_duplicates(store, "copies", author="test").refused == {}
     assert frozenset(("again", "brightened")) in found(store, "copies")
-
-
-def test_images_without_a_vector_wait(moved: tuple[Store, Path]) -> None:
-    store, folder = moved
-    image = cv2.imread(str(folder / "brightened.png"), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(folder / "again.png"), image[:, 40:])
-    refresh_micrographs(store, store.recipe("copies"), author="test")
-    outcome = refresh_duplicates(store, "copies", author="test")
-    assert (outcome.computed, outcome.kept) == (0, len(WANTED))
-    assert list(out_of_date(store, "near_duplicates", store.recipe("copies")).values()) == [
-        "missing"
-    ]
+    assert out_of_date(store, "near_duplicates", recipe) == {}
 
 
 def test_repeated_fields_are_warned_of_but_not_overlaps(home: Store) -> None:
