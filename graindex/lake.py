@@ -52,6 +52,7 @@ class Lake:
     def _create(self) -> None:
         with transaction(self._cursor()) as cursor:
             existing, told = columns_of(cursor), columns_of(cursor, "comment")
+            made = False
             for table in LAKE_TABLES:
                 have = existing.get(table.name)
                 if have is None:
@@ -64,6 +65,9 @@ class Lake:
                     ]
                 for statement in statements:
                     cursor.execute(statement)
+                    made = True
+            if made:
+                _say_who(cursor, "graindex", "tables altered" if existing else "tables made")
 
     def read(
         self,
@@ -246,12 +250,15 @@ class Lake:
         cursor = self._cursor()
         with transaction(cursor):
             action(cursor)
-            cursor.execute(
-                f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})"
-            )
+            _say_who(cursor, author, message)
         row = cursor.execute(f"FROM ducklake_last_committed_snapshot('{CATALOG}')").fetchone()
         # Where the action found nothing to do, no snapshot was made.
         return int(row[0]) if row is not None and row[0] is not None else self.snapshot()
+
+
+def _say_who(cursor: duckdb.DuckDBPyConnection, author: str, message: str) -> None:
+    """Sign the snapshot that the transaction will make."""
+    cursor.execute(f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})")
 
 
 def at_clause(as_of: AsOf | None) -> str:

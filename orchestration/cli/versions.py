@@ -21,6 +21,7 @@ from orchestration.cli.output import (
 _SNAPSHOT_HELP = "A snapshot's number, a tag, or a time such as 2026-11-26T18:00."
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _KEPT_SHOWN = 20
+_LISTED = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -201,8 +202,12 @@ def _tell_kept(kept: Sequence[int], needed: Mapping[int, list[str]]) -> None:
 
 
 def _listed(items: list[str], how: Format) -> object:
-    """A list for JSON, one text for people and CSV."""
-    return items if how is Format.JSON else ", ".join(items)
+    """A list for JSON, one text for people and CSV; people get the first few."""
+    if how is Format.JSON:
+        return items
+    if how is Format.TABLE and len(items) > _LISTED:
+        return f"{', '.join(items[: _LISTED - 1])} and {len(items) - _LISTED + 1} more"
+    return ", ".join(items)
 
 
 def _counted(counts: Mapping[str, int], how: Format) -> object:

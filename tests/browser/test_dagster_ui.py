@@ -72,20 +72,32 @@ def computed(ui: Ui, run: str) -> dict[str, tuple[int, int]]:
     return made
 
 
-def test_the_graph_shows_every_asset_in_its_group_with_its_kinds(page: Page, ui: Ui) -> None:
+KINDS = {
+    "micrographs": ("DuckDB", "Parquet", "opencv"),
+    "micrograph_vectors": ("lancedb", "PyTorch", "openvino"),
+}
+"""Storage and libraries as the UI names them."""
+
+
+def test_the_graph_shows_every_asset_in_its_group(page: Page, ui: Ui) -> None:
     page.goto("/asset-groups")
     for group in {*GROUPS.values(), "models"}:
-        expect(page.get_by_text(group, exact=True).filter(visible=True).first).to_be_visible()
-    for name in GROUPS:  # the whole graph is larger than what the page draws of it
-        page.goto(f"/assets/{name}?view=lineage")
         # The page also measures each name in an element that is hidden.
+        expect(page.get_by_text(group, exact=True).filter(visible=True).first).to_be_visible()
+    page.set_viewport_size({"width": 1600, "height": 2400})  # the list draws what fits
+    page.goto("/assets")
+    for name in GROUPS:
         expect(page.get_by_text(name, exact=True).filter(visible=True).first).to_be_visible()
-    page.goto("/assets/micrographs?view=lineage")
-    for kind in ("DuckDB", "Parquet", "PyTorch", "lancedb", "openvino", "opencv"):
-        expect(page.get_by_text(kind, exact=True).first).to_be_visible()
     nodes = ui.graphql("{ assetNodes { assetKey { path } groupName } }")["assetNodes"]
     found = {node["assetKey"]["path"][0]: node["groupName"] for node in nodes}
     assert found == {**GROUPS, **dict.fromkeys(OF_MODELS, "models")}
+
+
+@pytest.mark.parametrize("asset", KINDS)
+def test_an_asset_tells_where_it_is_kept_and_what_makes_it(page: Page, asset: str) -> None:
+    page.goto(f"/assets/{asset}")
+    for kind in KINDS[asset]:
+        expect(page.get_by_text(kind, exact=True).filter(visible=True).first).to_be_visible()
 
 
 def test_an_asset_tells_its_columns_with_units_owners_and_counts(page: Page) -> None:
