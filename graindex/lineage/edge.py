@@ -26,6 +26,8 @@ class Edge:
         sql: query of `dataset, downstream_id, upstream_id, code_version`, tables in braces.
         of_downstream: whether `dataset` is the collection of the downstream end.
         of_upstream: the same for the upstream end.
+        used: table that the feature set of a training row must read for there to be edges; "" for
+            other relations.
     """
 
     downstream: str
@@ -33,6 +35,7 @@ class Edge:
     sql: str
     of_downstream: bool = True
     of_upstream: bool = True
+    used: str = ""
 
     @property
     def tables(self) -> frozenset[str]:

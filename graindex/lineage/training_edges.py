@@ -4,6 +4,8 @@ What a row was made from follows from what it is of, and from the tables that it
 reads. Out of scope: relations of images, volumes and particles (`graindex.lineage.edges`).
 """
 
+from typing import TypedDict
+
 from graindex.lineage.edge import Edge
 
 _ROW = "r.training_set_id || ':' || r.entity_id"
@@ -11,8 +13,7 @@ _MODEL = "model || '@' || model_version"
 _SET = "feature_set || '@' || feature_set_version"
 _NO_DATASET = "NULL::VARCHAR AS dataset"
 
-# Which tables a training set reads, and whether as statistics over parts.
-_USES = """
+USES = """
     SELECT t.training_set_id, t.code_version, split_part(c.source_column, '.', 1) AS used,
            bool_or(c.aggregation IS NOT NULL) AS pooled
     FROM {training_sets} t
@@ -20,6 +21,7 @@ _USES = """
       ON c.feature_set = t.feature_set AND c.feature_set_version = t.feature_set_version
     GROUP BY ALL
 """
+"""Query of the tables that each training set reads, and whether as statistics over parts."""
 
 
 def _holders(parent: str, key: str, particles: str) -> str:
@@ -52,7 +54,7 @@ def _from_holder(holders: str, used: str) -> str:
     """Edges to the one row that each image or volume has in a table."""
     return f"""
         SELECT r.dataset, {_ROW} AS downstream_id, r.holder AS upstream_id, u.code_version
-        FROM ({holders}) r JOIN ({_USES}) u ON u.training_set_id = r.training_set_id
+        FROM ({holders}) r JOIN ({USES}) u ON u.training_set_id = r.training_set_id
         WHERE u.used = '{used}'
     """
 
@@ -61,7 +63,7 @@ def _from_parts(holders: str, key: str, used: str, identity: str) -> str:
     """Edges to the parts of each image or volume; a particle's own row is its entity."""
     return f"""
         SELECT p.dataset, {_ROW} AS downstream_id, {identity} AS upstream_id, u.code_version
-        FROM ({holders}) r JOIN ({_USES}) u ON u.training_set_id = r.training_set_id
+        FROM ({holders}) r JOIN ({USES}) u ON u.training_set_id = r.training_set_id
         JOIN {{{used}}} p ON p.dataset = r.dataset AND p.{key} = r.holder
         WHERE u.used = '{used}' AND (u.pooled OR r.entity_kind <> 'particle')
     """
@@ -87,8 +89,13 @@ def _labels(holders: str, key: str) -> str:
     """
 
 
-_SIDE = {"of_downstream": False}
-_NO_SIDE = {"of_downstream": False, "of_upstream": False}
+class _Ends(TypedDict, total=False):
+    of_downstream: bool
+    of_upstream: bool
+
+
+_SIDE: _Ends = {"of_downstream": False}
+_NO_SIDE: _Ends = {"of_downstream": False, "of_upstream": False}
 _FEATURE_COLUMNS = f"""
     SELECT DISTINCT {_NO_DATASET}, {_SET} || ':' || feature AS downstream_id,
            source_column AS upstream_id, NULL::VARCHAR AS code_version
@@ -159,7 +166,7 @@ TRAINING_EDGES: tuple[Edge, ...] = (
         ),
     ),
     *(
-        Edge("training_row", kind, _from_holder(_IMAGES, table))
+        Edge("training_row", kind, _from_holder(_IMAGES, table), used=table)
         for kind, table in (
             ("micrograph", "micrographs"),
             ("quality", "image_quality"),
@@ -169,7 +176,7 @@ TRAINING_EDGES: tuple[Edge, ...] = (
         )
     ),
     *(
-        Edge("training_row", kind, _from_holder(_VOLUMES, table))
+        Edge("training_row", kind, _from_holder(_VOLUMES, table), used=table)
         for kind, table in (
             ("volume", "volumes"),
             ("volume", "volume_phases"),
@@ -180,11 +187,13 @@ TRAINING_EDGES: tuple[Edge, ...] = (
         "training_row",
         "particle",
         _from_parts(_IMAGES, "micrograph_id", "particles_2d", "p.particle_id"),
+        used="particles_2d",
     ),
     Edge(
         "training_row",
         "particle",
         _from_parts(_VOLUMES, "volume_id", "particles_3d", "p.particle_id"),
+        used="particles_3d",
     ),
     Edge(
         "training_row",
@@ -195,6 +204,7 @@ TRAINING_EDGES: tuple[Edge, ...] = (
             "contacts",
             "p.volume_id || ':' || p.label_a || '-' || p.label_b",
         ),
+        used="contacts",
     ),
     Edge("training_row", "label", _labels(_ENTITY, "holder")),
     Edge("training_row", "label", _labels(f"{_ENTITY} WHERE entity_kind <> 'sample'", "sample_id")),

@@ -12,6 +12,7 @@ from graindex.lineage.edge import EDGE_COLUMNS, Edge
 from graindex.lineage.edges import edges_from
 from graindex.lineage.kinds import Node
 from graindex.lineage.reading import LineageReading
+from graindex.lineage.training_edges import USES
 from schemas.ddl import literal
 
 # So few ids stand in the query itself, where they let DuckDB pass over most of a table.
@@ -24,7 +25,8 @@ class _Front:
 
     Attributes:
         ids: their ids; None where they are many.
-        datasets: collections they are of; None where some are of none.
+        datasets: collections to look in; None where some are of none, or most collections hold
+            some.
     """
 
     ids: tuple[str, ...] | None
@@ -51,12 +53,16 @@ def walk(
     reading.execute("CREATE TEMP TABLE reached (kind VARCHAR, id VARCHAR)")
     reading.execute("CREATE TEMP TABLE front (kind VARCHAR, id VARCHAR, dataset VARCHAR)")
     reading.execute(f"INSERT INTO front VALUES ({literal(start.kind)}, {literal(start.id)}, NULL)")
+    collections = reading.query(f"SELECT count(*) AS n FROM {reading['datasets']}")["n"][0].as_py()
     depth = 0
-    while fronts := _fronts(reading):
+    while fronts := _fronts(reading, collections):
         depth += 1
         reading.execute(f"CREATE OR REPLACE TEMP TABLE step ({columns})")
         reading.execute("CREATE OR REPLACE TEMP TABLE ahead AS FROM front LIMIT 0")
+        used = _used(reading) if "training_row" in fronts and not forward else frozenset()
         for edge in edges_from(set(fronts), forward=forward):
+            if edge.used and not forward and edge.used not in used:
+                continue  # reading 10 million particles to find none takes seconds
             front = fronts[edge.upstream if forward else edge.downstream]
             _follow(reading, edge, front, forward=forward, datasets=datasets)
         reading.execute("INSERT INTO reached SELECT DISTINCT kind, id FROM front")
@@ -71,7 +77,7 @@ def walk(
     return reading.query(f"FROM found ORDER BY depth, {', '.join(EDGE_COLUMNS)}")
 
 
-def _fronts(reading: LineageReading) -> dict[str, _Front]:
+def _fronts(reading: LineageReading, collections: int) -> dict[str, _Front]:
     """What was reached last, by kind."""
     counted = reading.query(
         """
@@ -88,12 +94,29 @@ def _fronts(reading: LineageReading) -> dict[str, _Front]:
         """
     )
     ids = {row["kind"]: tuple(row["ids"]) for row in listed.to_pylist()}
+    # Comparing names row by row takes longer than the join, and pays where it passes over files.
+    worthwhile = collections // 2
     return {
         row["kind"]: _Front(
-            ids.get(row["kind"]), tuple(row["datasets"]) if row["are_placed"] else None
+            ids.get(row["kind"]),
+            tuple(row["datasets"])
+            if row["are_placed"] and len(row["datasets"]) <= max(1, worthwhile)
+            else None,
         )
         for row in counted
     }
+
+
+def _used(reading: LineageReading) -> frozenset[str]:
+    """Tables that the training sets of the rows that were reached last read."""
+    found = reading.query(
+        f"""
+        SELECT DISTINCT used FROM ({reading.sql(USES)}) WHERE training_set_id IN (
+            SELECT DISTINCT split_part(id, ':', 1) FROM front WHERE kind = 'training_row'
+        )
+        """
+    )
+    return frozenset(found["used"].to_pylist())
 
 
 def _follow(
