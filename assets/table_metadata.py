@@ -17,6 +17,9 @@ from schemas.tables import TABLES
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 
+RECALIBRATED = "recalibration"
+"""Entry of a materialisation that followed a new pixel or voxel size: what it did."""
+
 
 def table_schema(table: Table, extra: Mapping[str, str] | None = None) -> dg.TableSchema:
     """Dagster's schema of a table: types, meanings with units, constraints.
@@ -100,6 +103,8 @@ def outcome_metadata(name: str, outcome: Outcome, rows: pa.Table | None = None) 
         "rows dropped": dg.MetadataValue.int(outcome.dropped),
         "refused": dg.MetadataValue.json(outcome.refused),
     }
+    if outcome.recalibration is not None:
+        metadata[RECALIBRATED] = dg.MetadataValue.text(str(outcome.recalibration))
     if outcome.snapshot is not None:
         label = "vector version" if table.in_lance else "lake snapshot"
         metadata[label] = dg.MetadataValue.int(outcome.snapshot)

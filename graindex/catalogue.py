@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from graindex.checkpoint import Checkpoint
 from graindex.examine import CODE_VERSION, Examination, Source, examine, identify
 from graindex.files import sha256
+from graindex.forget.withdrawn import withdrawn_contents
 from graindex.labels import Labelling, label
-from graindex.outcome import Outcome
+from graindex.outcome import Outcome, recalibration
 from graindex.parallel import in_threads
 from graindex.progress import report
 from graindex.readers.frame import UnreadableImageError
@@ -150,6 +151,11 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
     work = Checkpoint(store.location, "micrographs", recipe.dataset)
     memory = _Memory.load(store, recipe, work)
     sources, refused = _identify_all(listing, store, memory)
+    withdrawn = withdrawn_contents(store, recipe.dataset)
+    for source in [source for source in sources if source.content_hash in withdrawn]:
+        reason = withdrawn[source.content_hash]
+        refused[source.original.path] = (source.original.uri, reason, None)  # no hash of it stays
+        sources.remove(source)
     firsts = {source.content_hash: source for source in reversed(sources)}
     todo = [source for source in firsts.values() if not memory.knows(source)]
     _examine_all(store, todo, memory, work, recipe, labelling)
@@ -169,6 +175,7 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
         for path, (uri, reason, source) in sorted(refused.items())
     ]
     tables = {name: from_records(TABLES[name], r) for name, r in rows.tables().items()}
+    before = store.lake.read("micrographs", recipe.dataset)
     snapshot = store.lake.replace(
         tables, recipe.dataset, author=author, message=f"micrographs of {recipe.dataset}"
     )
@@ -183,6 +190,9 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
         dropped=len(memory.ids - ids),
         refused={path: reason for path, (_, reason, _) in sorted(refused.items())},
         snapshot=snapshot,
+        recalibration=recalibration(
+            before, tables["micrographs"], "micrograph_id", ("pixel_size_um",)
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from graindex.image_particles import (
     PARTICLES_2D_CODE_VERSION,
     inputs_of_masks,
     inputs_of_particles_2d,
+    recalibrations_of_particles_2d,
 )
 from graindex.label_issues import LABEL_ISSUES_CODE_VERSION, inputs_of_label_issues
 from graindex.recipes import Recipe
@@ -30,8 +31,16 @@ from graindex.scan import list_collection
 from graindex.statistics import STATISTICS_CODE_VERSION, inputs_of_statistics
 from graindex.store import Store
 from graindex.vectors import lance_table
-from graindex.volume_labels import LABELS_CODE_VERSION, inputs_of_labels
-from graindex.volume_particles import PARTICLES_3D_CODE_VERSION, inputs_of_particles_3d
+from graindex.volume_labels import (
+    LABELS_CODE_VERSION,
+    inputs_of_labels,
+    recalibrations_of_labels,
+)
+from graindex.volume_particles import (
+    PARTICLES_3D_CODE_VERSION,
+    inputs_of_particles_3d,
+    recalibrations_of_particles_3d,
+)
 from graindex.volumes import VOLUMES_CODE_VERSION
 from models.measure.image_faults import FAULTS_CODE_VERSION
 from models.measure.image_quality import QUALITY_CODE_VERSION
@@ -40,6 +49,8 @@ from schemas.tables import TABLES
 
 Inputs = Mapping[str, str]
 MISSING, OLDER, ORPHANED = "missing", "of older inputs, settings or code", "of nothing any more"
+UNCALIBRATED = "of another pixel or voxel size"
+"""Why rows are out of date of which lengths, areas and volumes alone change."""
 
 LISTED = {
     "datasets": DATASETS_CODE_VERSION,
@@ -59,12 +70,14 @@ class Derived:
         code_version: of the code of today.
         inputs: hash of what the rows of each entity rest on now, by entity.
         table: the table that holds them, where it is not called like the asset.
+        recalibrations: entities whose rows only a new pixel or voxel size changes.
     """
 
     entity: str
     code_version: str
     inputs: Callable[[Store, Recipe], Inputs]
     table: str = ""
+    recalibrations: Callable[[Store, Recipe], set[str]] = lambda _store, _recipe: set()
 
 
 DERIVED: dict[str, Derived] = {
@@ -79,12 +92,24 @@ DERIVED: dict[str, Derived] = {
         "micrograph_id",
         PARTICLES_2D_CODE_VERSION,
         lambda s, r: inputs_of_particles_2d(s, r.dataset),
+        recalibrations=lambda s, r: recalibrations_of_particles_2d(s, r.dataset),
     ),
-    "particle_labels_3d": Derived("volume_id", LABELS_CODE_VERSION, inputs_of_labels),
-    "particles_3d": Derived("volume_id", PARTICLES_3D_CODE_VERSION, inputs_of_particles_3d),
+    "particle_labels_3d": Derived(
+        "volume_id",
+        LABELS_CODE_VERSION,
+        inputs_of_labels,
+        recalibrations=recalibrations_of_labels,
+    ),
     # Measured with the particles; a volume whose particles do not touch has none.
-    "contacts": Derived(
-        "volume_id", PARTICLES_3D_CODE_VERSION, inputs_of_particles_3d, "particles_3d"
+    **dict.fromkeys(
+        ("particles_3d", "contacts"),
+        Derived(
+            "volume_id",
+            PARTICLES_3D_CODE_VERSION,
+            inputs_of_particles_3d,
+            "particles_3d",
+            recalibrations_of_particles_3d,
+        ),
     ),
     "electrode_statistics": Derived("entity_id", STATISTICS_CODE_VERSION, inputs_of_statistics),
     "image_faults": Derived(
@@ -135,9 +160,11 @@ def out_of_date(store: Store, asset: str, recipe: Recipe) -> dict[str, str]:
         and row["input_hash"] == wanted.get(row[derived.entity])
     }
     have = {row[derived.entity] for row in found}
+    uncalibrated = derived.recalibrations(store, recipe) & have & wanted.keys()
     return {
         **dict.fromkeys(sorted(wanted.keys() - have), MISSING),
-        **dict.fromkeys(sorted((have & wanted.keys()) - fresh), OLDER),
+        **dict.fromkeys(sorted((have & wanted.keys()) - fresh - uncalibrated), OLDER),
+        **dict.fromkeys(sorted(uncalibrated), UNCALIBRATED),
         **dict.fromkeys(sorted(have - wanted.keys()), ORPHANED),
     }
 
@@ -168,6 +195,7 @@ def stale_rows(asset: str, store: Store, dataset: str) -> list[Problem]:
         found = out_of_date(store, asset, recipe)
         return [
             *_told("of the inputs, settings and code of now", _because(found, OLDER)),
+            *_told("of the pixel or voxel size of now", _because(found, UNCALIBRATED)),
             *_told("of something that is there", _because(found, ORPHANED)),
         ]
     if asset == "datasets":

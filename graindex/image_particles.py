@@ -15,6 +15,7 @@ from graindex.checkpoint import Checkpoint
 from graindex.derive import pixels_hash
 from graindex.errors import OriginalError
 from graindex.files import sha256
+from graindex.image_calibration import LENGTH, calibrated, changed, stale
 from graindex.kept_rows import distinct, standing
 from graindex.label_images import (
     LabelImage,
@@ -24,13 +25,13 @@ from graindex.label_images import (
     segment_content,
 )
 from graindex.originals import content_hash, load_content
-from graindex.outcome import Outcome
+from graindex.outcome import Outcome, Recalibration
 from graindex.parallel import in_threads
 from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
 from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
-from models.measure.particles_2d import measure_particles_2d, with_micrometres
+from models.measure.particles_2d import measure_particles_2d
 from models.segment.watershed import CODE_VERSION as WATERSHED_VERSION
 from models.segment.watershed import WatershedOptions
 from schemas.arrow import arrow_schema, from_columns, from_records
@@ -91,7 +92,7 @@ def refresh_masks_2d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
 def refresh_particles_2d(store: "Store", dataset: str, *, author: str) -> Outcome:
     """Bring the particles of a collection's images up to date; rows are counted, not images.
 
-    Columns in µm follow from the pixel size of today in every row: a new calibration computes no
+    Columns in µm follow from the pixel size of today in every row: a new calibration measures no
     particle again.
 
     Raises:
@@ -115,15 +116,24 @@ def refresh_particles_2d(store: "Store", dataset: str, *, author: str) -> Outcom
         pa.concat_tables,
     )
     sizes = {key: image["pixel_size_um"] for key, image in images.items()}
-    rows = _calibrated(pa.concat_tables([kept, saved, *fresh]), sizes)
+    rows = calibrated(pa.concat_tables([kept, saved, *fresh]), sizes)
+    factors = changed(kept, rows[: kept.num_rows])
     snapshot = store.lake.replace(
         {_PARTICLES: rows}, dataset, author=author, message=f"{_PARTICLES} of {dataset}"
     )
     work.clear()
     stays = pc.sum(pc.is_in(before["micrograph_id"], value_set=pa.array(list(masks), pa.string())))
     dropped = before.num_rows - (stays.as_py() or 0)
-    computed = rows.num_rows - kept.num_rows
-    return Outcome(rows.num_rows, computed, kept.num_rows, dropped, refused, snapshot)
+    stand = kept.num_rows - len(factors)
+    return Outcome(
+        rows=rows.num_rows,
+        computed=rows.num_rows - stand,
+        kept=stand,
+        dropped=dropped,
+        refused=refused,
+        snapshot=snapshot,
+        recalibration=Recalibration.of(len(factors), factors[np.isfinite(factors)].tolist()),
+    )
 
 
 def inputs_of_masks(store: "Store", recipe: Recipe) -> dict[str, str]:
@@ -134,6 +144,15 @@ def inputs_of_masks(store: "Store", recipe: Recipe) -> dict[str, str]:
 def inputs_of_particles_2d(store: "Store", dataset: str) -> dict[str, str]:
     """What the particles of each image that has some rest on now, by `micrograph_id`."""
     return _particle_inputs(_masks(store, dataset, _images(store, dataset)))
+
+
+def recalibrations_of_particles_2d(store: "Store", dataset: str) -> set[str]:
+    """Images whose particles are in µm of another pixel size than today's."""
+    columns = ("micrograph_id", *LENGTH)
+    rows = store.lake.read(_PARTICLES, dataset, columns=columns)
+    images = store.lake.read("micrographs", dataset, columns=("micrograph_id", "pixel_size_um"))
+    sizes = dict(zip(*(column.to_pylist() for column in images.itercolumns()), strict=True))
+    return stale(rows, sizes)
 
 
 def load_mask(store: "Store", row: Mapping[str, object]) -> LabelImage:
@@ -253,22 +272,6 @@ def _without(wanted: Mapping[str, str], rows: pa.Table) -> dict[str, str]:
     """Inputs of images that have no row among these."""
     have = set(rows["micrograph_id"].unique().to_pylist())
     return {key: input_hash for key, input_hash in wanted.items() if key not in have}
-
-
-def _calibrated(rows: pa.Table, pixel_sizes_um: Mapping[str, object]) -> pa.Table:
-    """The rows with columns in µm by their image's pixel size; null where it has none."""
-    images = rows["micrograph_id"].combine_chunks().dictionary_encode()
-    sizes = [pixel_sizes_um[key] for key in images.dictionary.to_pylist()]
-    size = np.array(sizes, np.float64)[images.indices.to_numpy()]
-    pixels = {
-        name: rows[name].to_numpy() for name in rows.column_names if name.endswith(("_px", "_px2"))
-    }
-    for name, values in with_micrometres(pixels, size).items():
-        if name not in pixels:
-            column = pa.array(values, pa.float64(), from_pandas=True)
-            place = rows.schema.get_field_index(name)
-            rows = rows.set_column(place, rows.schema.field(place), column)
-    return rows
 
 
 def _with_files(store: "Store", rows: Iterable[Record]) -> list[Record]:

@@ -38,7 +38,7 @@ _TABLE = "electrode_statistics"
 _OF_VOLUMES = (
     "equivalent_diameter_um", "volume_um3", "touches_border", "damage", "detachment",
     "depth_fraction", "sphericity", "elongation", "contact_fraction", "packing_density",
-    "distance_nearest_um", "voxels",
+    "distance_nearest_um", "voxels", "calibration_um",
 )  # fmt: skip
 _SHAPES = ("circularity", "aspect_ratio", "solidity")
 _OF_IMAGES = ("equivalent_diameter_px", "feret_max_px", "touches_border", *_SHAPES)
@@ -179,6 +179,8 @@ def _volume(
 
     def compute() -> Columns:
         _, columns = particles.of([key])
+        if not np.all(columns["calibration_um"] == spacing[0]):
+            raise InvalidVolumeError("its particles are in µm of another voxel size")
         body = int(columns["voxels"].sum())
         voxels, told = {0: math.prod(size) - body, 1: body}, {0: "background", 1: "particles"}
         if phases is not None:

@@ -4,30 +4,28 @@ Out of scope: what is measured of them (`graindex.volume_particles`), images
 (`graindex.image_particles`) and the watershed itself (`models.segment`).
 """
 
-import dataclasses
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from graindex.checkpoint import Checkpoint
-from graindex.files import sha256
 from graindex.label_images import label_type
+from graindex.label_plans import LABELS_CODE_VERSION, LabelPlan, label_plans, plan_labels
 from graindex.label_survey import survey
-from graindex.outcome import Outcome
+from graindex.outcome import Outcome, Recalibration
 from graindex.progress import report
-from graindex.recipes import Recipe, settings_json
+from graindex.recipes import Recipe
 from graindex.records import Record
 from graindex.section_pictures import sections_jpeg
-from graindex.stored_volumes import EXPECTED, Triple, reason, spacing_of, written
+from graindex.stored_volumes import EXPECTED, reason, spacing_of, written
 from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
 from models.measure.arrays import InvalidVolumeError, Sliceable
-from models.segment.watershed import CODE_VERSION, WatershedOptions
+from models.segment.watershed import WatershedOptions
 from schemas.arrow import from_records
 from schemas.tables import TABLES
 
@@ -35,7 +33,12 @@ if TYPE_CHECKING:
     from graindex.store import Store
     from graindex.volume_store import StoredVolume
 
-LABELS_CODE_VERSION = f"1+watershed.{CODE_VERSION}"
+__all__ = [
+    "LABELS_CODE_VERSION",
+    "inputs_of_labels",
+    "recalibrations_of_labels",
+    "refresh_labels_3d",
+]
 
 _TABLE = "particle_labels_3d"
 _PICTURE_SIDE_PX = 900
@@ -44,8 +47,10 @@ _PICTURE_SIDE_PX = 900
 def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     """Bring the label volumes of a collection up to date.
 
-    A volume is segmented when its voxels, its spacing, the options or the code changed, or its
-    label volume is gone. Label volumes that no row needs any more stay: older snapshots do.
+    A volume is segmented when its voxels, the ratios of its spacing, the options or the code
+    changed, or its label volume is gone. Where it is the voxel size alone, labels stay and the
+    scale bar in their picture follows. Label volumes that no row needs any more stay: older
+    snapshots do.
 
     Raises:
         HomeError: the store cannot be written, as when the disk is full.
@@ -57,7 +62,8 @@ def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome
     committed, saved = _by_input(before), _by_input(work.load(_TABLE).to_pylist())
     records: list[Record] = []
     refused: dict[str, str] = {}
-    kept = slices = 0
+    kept = slices = recalibrated = 0
+    labelled = {_labels_of(row) for row in before}
     total = sum(volume["size_z_voxels"] for volume in volumes)
     for volume in volumes:
         report(_TABLE, slices, total)
@@ -65,10 +71,11 @@ def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome
         slices += volume["size_z_voxels"]
         made = None
         try:
-            plan = _plan(volume, recipe)
+            plan = plan_labels(volume, recipe)
             made = plan.label_volume
             known = committed.get(plan.key) or saved.get(plan.key)
             if known is None or not store.volume_store.has("labels", made):
+                recalibrated += plan.labels in labelled and store.volume_store.has("labels", made)
                 known = _label(store, volume, plan, share)
                 with written(store, "work"):
                     work.save({_TABLE: [known]})
@@ -84,83 +91,35 @@ def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome
     )
     work.clear()
     dropped = len({row["volume_id"] for row in before} - {row["volume_id"] for row in records})
-    return Outcome(len(records), len(records) - kept, kept, dropped, refused, snapshot)
+    return Outcome(
+        rows=len(records),
+        computed=len(records) - kept,
+        kept=kept,
+        dropped=dropped,
+        refused=refused,
+        snapshot=snapshot,
+        recalibration=Recalibration.of(recalibrated, ()),
+    )
 
 
 def inputs_of_labels(store: "Store", recipe: Recipe) -> dict[str, str]:
     """What the label volume of each volume rests on, by `volume_id`; without refused volumes."""
-    inputs = {}
-    for volume in store.lake.read("volumes", recipe.dataset).to_pylist():
-        try:
-            inputs[volume["volume_id"]] = _plan(volume, recipe).input_hash
-        except InvalidVolumeError:
-            continue
-    return inputs
+    return {plan.volume_id: plan.input_hash for plan in label_plans(store, recipe)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How one volume gets its labels.
-
-    Attributes:
-        volume_id: of the volume.
-        source: what of it says where particles are.
-        source_hash: key of those voxels.
-        options: of the watershed; None for given labels.
-        spacing_um: (dz, dy, dx).
-    """
-
-    volume_id: str
-    source: Literal["grey", "phases", "labels"]
-    source_hash: str
-    options: WatershedOptions | None
-    spacing_um: Triple
-
-    @property
-    def input_hash(self) -> str:
-        """Hash over all that decides the row."""
-        return sha256(self.source_hash, self.method, self.settings, *map(str, self.spacing_um))
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.volume_id, self.input_hash
-
-    @property
-    def method(self) -> str:
-        return "given" if self.options is None else "watershed"
-
-    @property
-    def settings(self) -> str:
-        return "{}" if self.options is None else settings_json(self.options)
-
-    @property
-    def label_volume(self) -> str:
-        if self.options is None:
-            return self.source_hash
-        return sha256(self.input_hash, LABELS_CODE_VERSION)
+def recalibrations_of_labels(store: "Store", recipe: Recipe) -> set[str]:
+    """Volumes whose labels are as they would be found, but for the scale bar in their picture."""
+    rows = store.lake.read(_TABLE, recipe.dataset).to_pylist()
+    inputs, labelled = _by_input(rows), {_labels_of(row) for row in rows}
+    return {
+        plan.volume_id
+        for plan in label_plans(store, recipe)
+        if plan.key not in inputs and plan.labels in labelled
+    }
 
 
-def _plan(volume: Mapping[str, Any], recipe: Recipe) -> _Plan:
-    """Choose given labels before phases of known meaning before grey values.
-
-    Raises:
-        InvalidVolumeError: there are phases alone, and nothing says which are particles.
-    """
-    options = recipe.segmentation
-    source: Literal["grey", "phases", "labels"]
-    chosen: WatershedOptions | None
-    if volume["labels_hash"]:
-        source, chosen = "labels", None
-    elif volume["phases_hash"] and options.phase_values is not None:
-        source, chosen = "phases", options
-    elif volume["grey_hash"]:
-        source, chosen = "grey", dataclasses.replace(options, phase_values=None)
-    else:
-        raise InvalidVolumeError(
-            "phases without grey values, and no phase is said to be particles: name it (--phase)"
-        )
-    content = volume[f"{source}_hash"]
-    return _Plan(volume["volume_id"], source, content, chosen, spacing_of(volume))
+def _labels_of(row: Record) -> tuple[str, str, str]:
+    return str(row["volume_id"]), str(row["label_volume"]), str(row["code_version"])
 
 
 def _by_input(rows: list[Record]) -> dict[tuple[str, str], Record]:
@@ -177,7 +136,9 @@ def _share(begin: int, volume: Mapping[str, Any], total: int) -> Progress:
     return lambda done, of: report(_TABLE, begin + volume["size_z_voxels"] * done // of, total)
 
 
-def _label(store: "Store", volume: Mapping[str, Any], plan: _Plan, progress: Progress) -> Record:
+def _label(
+    store: "Store", volume: Mapping[str, Any], plan: LabelPlan, progress: Progress
+) -> Record:
     if plan.options is not None and not store.volume_store.has("labels", plan.label_volume):
         _segment(store, volume, plan, plan.options, progress)
     labels = store.volume_store.open("labels", plan.label_volume)
@@ -200,7 +161,7 @@ def _label(store: "Store", volume: Mapping[str, Any], plan: _Plan, progress: Pro
 def _segment(
     store: "Store",
     volume: Mapping[str, Any],
-    plan: _Plan,
+    plan: LabelPlan,
     options: WatershedOptions,
     progress: Progress,
 ) -> None:
@@ -210,7 +171,7 @@ def _segment(
     with tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
         labels = segment_any(
             _filled(source, volume, options) if gaps else source,
-            spacing_um=plan.spacing_um,
+            spacing_um=plan.ratios,
             options=options,
             scratch=Path(scratch),
             progress=progress,
@@ -227,7 +188,7 @@ def _segment(
                 "segmentation_source": plan.source,
                 "segmentation_settings": plan.settings,
                 "source_hash": plan.source_hash,
-                "input_hash": plan.input_hash,
+                "input_hash": plan.found_in,
                 "code_version": LABELS_CODE_VERSION,
             },
         )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from graindex.catalogue import label_paths
 from graindex.checkpoint import Checkpoint
 from graindex.files import sha256
+from graindex.forget.withdrawn import withdrawn_contents
 from graindex.labels import Labelling
-from graindex.outcome import Outcome
+from graindex.outcome import Outcome, recalibration
 from graindex.progress import report
 from graindex.recipes import Recipe
 from graindex.records import Record
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["VOLUMES_CODE_VERSION", "list_collection_volumes", "refresh_volumes"]
 
 Rows = dict[str, list[Record]]
+
+_SIZES = ("voxel_size_z_um", "voxel_size_y_um", "voxel_size_x_um")
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,14 @@ def refresh_volumes(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     labelling = label_paths(recipe, [group.path for group in listing.groups])
     work = Checkpoint(store.location, "volumes", recipe.dataset)
     memory = Memory.load(store, recipe, work)
+    withdrawn = withdrawn_contents(store, recipe.dataset)
     rows: Rows = {name: [] for name in VOLUME_TABLES}
     rows["quarantine"] += [_listing_refusal(recipe, refusal) for refusal in listing.refusals]
     catalogued: dict[str, str] = {}
     computed = 0
     report("volumes", 0, len(listing.groups))
     for done, group in enumerate(listing.groups, start=1):
-        result = _look(store, recipe, group, memory, catalogued)
+        result = _look(store, recipe, group, memory, catalogued, withdrawn)
         own = _rows(recipe, group, result, labelling)
         if result.fresh:
             with refusals_of_the_home(store.location.home):
@@ -111,6 +115,7 @@ def refresh_volumes(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
         report("volumes", done, len(listing.groups))
     tables = {name: from_records(TABLES[name], records) for name, records in rows.items()}
     message = f"volumes of {recipe.dataset}"
+    before = store.lake.read("volumes", recipe.dataset)
     snapshot = store.lake.replace(tables, recipe.dataset, author=author, message=message)
     work.clear()
     return Outcome(
@@ -120,6 +125,7 @@ def refresh_volumes(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
         dropped=len(memory.ids - catalogued.keys()),
         refused={str(row["path"]): str(row["reason"]) for row in rows["quarantine"]},
         snapshot=snapshot,
+        recalibration=recalibration(before, tables["volumes"], "volume_id", _SIZES),
     )
 
 
@@ -137,7 +143,12 @@ def _without_volumes(store: "Store", recipe: Recipe, author: str) -> Outcome:
 
 
 def _look(
-    store: "Store", recipe: Recipe, group: VolumeGroup, memory: Memory, catalogued: dict[str, str]
+    store: "Store",
+    recipe: Recipe,
+    group: VolumeGroup,
+    memory: Memory,
+    catalogued: dict[str, str],
+    withdrawn: Mapping[str, str],
 ) -> _Result:
     """Find out what a group is, from memory or from its files.
 
@@ -147,6 +158,7 @@ def _look(
         group: files that look like a volume.
         memory: what earlier runs found out.
         catalogued: paths of the volumes before this one, by their ids; this one is added.
+        withdrawn: why contents are refused, by their hash.
     """
     declared = recipe.declared_voxel_size_um
     reasons = memory.reasons(group, declared)
@@ -159,7 +171,9 @@ def _look(
         try:
             with opened(group) as sources:
                 size = voxel_size(group, sources, declared)
-                keys = keys or content_keys(group, sources)
+                known = keys or content_keys(group, sources)
+                _refuse_withdrawn(group, known, withdrawn)
+                keys = known
                 found = _remembered(store, recipe, memory, keys)
                 if found is None and _volume_id(recipe, keys) not in catalogued:
                     found = ingest(store, group, sources, keys, size, memory.tallies)
@@ -173,6 +187,12 @@ def _look(
         reason = f"{DUPLICATE} {first!r}, which is catalogued"
         return _Result(keys, reasons=_reasons(group, group.primary, reason), lasting=True)
     return _Result(keys, found, fresh=fresh)
+
+
+def _refuse_withdrawn(group: VolumeGroup, keys: Hashes, withdrawn: Mapping[str, str]) -> None:
+    reason = withdrawn.get(keys[group.primary.content])
+    if reason is not None:
+        raise VolumeRefusedError(group.primary, reason, lasting=True)
 
 
 def _remembered(

@@ -13,6 +13,7 @@ import dagster as dg
 from assets.models import MODELS
 from assets.processes import PROCESS_TAG, process_tag
 from assets.resources import DATASETS, StoreResource
+from assets.table_metadata import RECALIBRATED
 from graindex.errors import CollectionError
 from graindex.recipes import Kind
 from graindex.store import Store
@@ -27,7 +28,10 @@ RUNNABLE = dg.Definitions.merge(defs, dg.Definitions(jobs=[check_job]))
 
 @dataclass(frozen=True)
 class AssetReport:
-    """What a run did to one asset of one collection."""
+    """What a run did to one asset of one collection.
+
+    `recalibration` says in words what followed from a new pixel or voxel size; "" for nothing.
+    """
 
     dataset: str
     asset: str
@@ -38,6 +42,7 @@ class AssetReport:
     refused: dict[str, str]
     snapshot: int | None
     seconds: float
+    recalibration: str = ""
 
 
 @dataclass(frozen=True)
@@ -246,6 +251,7 @@ def _asset_report(
         values["refused"],
         values.get("lake snapshot", values.get("vector version")),
         seconds,
+        values.get(RECALIBRATED, ""),
     )
 
 

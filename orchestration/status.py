@@ -1,4 +1,4 @@
-"""What each collection holds, what is out of date and why.
+"""What each collection holds, what is out of date and why, and what was last recalibrated.
 
 Out of scope: bringing it up to date.
 """
@@ -12,7 +12,15 @@ from dagster._core.storage.asset_check_execution_record import (  # nor is this
     AssetCheckExecutionRecord,
 )
 
-from graindex.freshness import DERIVED, LISTED, files_changed, out_of_date, row_count
+from assets.table_metadata import RECALIBRATED
+from graindex.freshness import (
+    DERIVED,
+    LISTED,
+    UNCALIBRATED,
+    files_changed,
+    out_of_date,
+    row_count,
+)
 from graindex.recipes import Kind, Recipe
 from graindex.store import Store
 from orchestration.checks import CHECKS
@@ -56,14 +64,16 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
             changed = files_changed(store, recipe)
             for asset in _ASSETS[recipe.kind]:
                 rows, stale, why = _state(store, recipe, asset, changed)
+                history = _history(instance, asset, dataset)
+                recalibration = history.pop("recalibration")
                 records.append(
                     {
                         "dataset": dataset,
                         "asset": asset,
                         "rows": rows,
                         "stale": stale,
-                        "why": why,
-                        **_history(instance, asset, dataset),
+                        "why": why or recalibration,
+                        **history,
                     }
                 )
     return records
@@ -76,13 +86,20 @@ def _state(store: Store, recipe: Recipe, asset: str, changed: str) -> State:
     """Rows of an asset, how many are out of date, and why."""
     rows = row_count(store, asset, recipe.dataset)
     if asset in DERIVED:
-        stale = len(out_of_date(store, asset, recipe))
-        return rows, stale, "inputs changed, older code or settings" if stale else ""
+        stale = out_of_date(store, asset, recipe)
+        return rows, len(stale), _reason(set(stale.values()))
     if changed:
         return rows, max(1, rows), changed
     versions = store.read(asset, recipe.dataset)["code_version"].to_pylist()
     old = sum(found != LISTED[asset] for found in versions)
     return rows, old, "older code" if old else ""
+
+
+def _reason(reasons: set[str]) -> str:
+    """Why rows are out of date, in a few words; "" where none is."""
+    if reasons == {UNCALIBRATED}:
+        return "pixel or voxel size changed"
+    return "inputs changed, older code or settings" if reasons else ""
 
 
 def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
@@ -91,6 +108,8 @@ def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
         dg.AssetRecordsFilter(asset_key=key, asset_partitions=[dataset]), limit=1
     ).records
     when = datetime.fromtimestamp(records[0].timestamp, UTC) if records else None
+    done = records[0].asset_materialization if records else None
+    recalibration = done.metadata.get(RECALIBRATED) if done else None
     ended: Counter[str] = Counter()
     for checks in CHECKS:
         for check_key in checks.check_keys:
@@ -103,6 +122,7 @@ def _history(instance: dg.DagsterInstance, asset: str, dataset: str) -> Record:
                 ended[_ending(entry)] += 1
     return {
         "last_materialized_at": when,
+        "recalibration": recalibration.value if recalibration else "",
         **{f"checks_{ending}": ended[ending] for ending in ENDINGS},
     }
 

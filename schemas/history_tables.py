@@ -52,4 +52,16 @@ HISTORY_TABLES = (
         ),
         of_store=True,
     ),
+    Table(
+        "withdrawn_rows",
+        "training set that held or rests on a withdrawn image or volume",
+        ("dataset", "entity_id", "training_set_id", "row_count"),
+        key=("dataset", "entity_id", "training_set_id"),
+        required=("row_count",),
+        references=(
+            by_name("withdrawals", "dataset", "entity_id"),
+            by_name("training_sets", "training_set_id"),
+        ),
+        of_store=True,
+    ),
 )

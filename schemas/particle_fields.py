@@ -165,6 +165,16 @@ _SHAPE_3D = (
     ),
 )
 
+_CALIBRATION = (
+    number(
+        "calibration_um",
+        "µm",
+        "Voxel size along z that lengths, areas and volumes of the row rest on.",
+        lower=0,
+        exclusive_lower=True,
+    ),
+)
+
 _GREY_3D = (
     number(
         "electron_density_mean",
@@ -201,6 +211,7 @@ _GREY_3D = (
 PARTICLE_FIELDS = (
     *_PARTICLE,
     *_SHAPE_3D,
+    *_CALIBRATION,
     *_GREY_3D,
     *SURROUNDINGS_3D,
     *CONTACT,

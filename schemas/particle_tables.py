@@ -113,7 +113,15 @@ PARTICLE_TABLES = (
     Table(
         "particles_3d",
         "particle in a volume",
-        ("dataset", "volume_id", "particle_id", *PARTICLES_3D, "input_hash", "code_version"),
+        (
+            "dataset",
+            "volume_id",
+            "particle_id",
+            *PARTICLES_3D,
+            "calibration_um",
+            "input_hash",
+            "code_version",
+        ),
         key=("dataset", "particle_id"),
         required=("volume_id", "label", *REQUIRED_3D, "input_hash", "code_version"),
         lineage={
@@ -121,6 +129,7 @@ PARTICLE_TABLES = (
             "volume_id": ("particle_labels_3d.volume_id",),
             "particle_id": (_LABELS_3D,),
             **{name: _sources_3d(name) for name in PARTICLES_3D},
+            "calibration_um": ("volumes.voxel_size_z_um",),
         },
         references=(in_collection("volume_id", "particle_labels_3d"),),
     ),

@@ -8,10 +8,10 @@ Out of scope: segmentation, tables and files.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from models.measure.additive import contacts_table
 from models.measure.arrays import InvalidVolumeError, Sliceable, parse_spacing
 from models.measure.moments import ALIKE, Moments
 from models.measure.morphology import CLOSE_UP, CloseUpOptions, close_up
-from models.measure.neighbours import nearest_particles, occupancy, packing_density
+from models.measure.neighbours import Occupancy, nearest_particles, occupancy, packing_density
 from models.measure.particle_boxes import ParticleBoxes
 from models.measure.particle_columns import Columns, SurfaceEstimator, particle_columns
 from models.measure.sweep import Sweep, sweep_volume
@@ -88,11 +88,13 @@ class Measured3D:
         particles: columns of length N, labels ascending; null is NaN.
         contacts: columns of length M: label_a < label_b and contact_area_um2.
         sweep: the sums that both rest on.
+        filled: where particles are.
     """
 
     particles: Columns
     contacts: Columns
     sweep: Sweep
+    filled: Occupancy
 
 
 def measure_particles_3d(
@@ -151,12 +153,38 @@ def measure_particles_3d(
     if phases is None:
         particles["detachment"] = np.full(len(rows), np.nan)
     filled = occupancy(labels, cracks=_crack_places(rows), progress=_share(progress, *_STEPS[1:]))
-    particles |= packing_density(
-        shape.centroid_um, filled, cube_um=options.packing_cube_um, spacing_um=spacing
-    )
+    particles |= placement(particles, filled, spacing_um=spacing, options=options)
     particles |= _neighbour_columns(particles, shape)
-    particles["depth_fraction"] = _depth(particles["z_um"], labels.shape[0], spacing[0], options)
-    return Measured3D(particles, contacts_table(swept, spacing_um=spacing), swept)
+    return Measured3D(particles, contacts_table(swept, spacing_um=spacing), swept, filled)
+
+
+def placement(
+    particles: Mapping[str, npt.NDArray[Any]],
+    filled: Occupancy,
+    *,
+    spacing_um: Sequence[float],
+    options: MeasureOptions,
+) -> Columns:
+    """Where particles are in the electrode, which lengths given in µm decide besides ratios.
+
+    Args:
+        particles: `x_um`, `y_um` and `z_um` of length N.
+        filled: where particles are.
+        spacing_um: (dz, dy, dx) in µm.
+        options: side of the cube of the packing density, extent of the electrode.
+
+    Returns:
+        Columns of length N: `packing_density`, `packing_clipped_fraction`, `depth_fraction`.
+
+    Raises:
+        InvalidVolumeError: if the spacing is not three finite values above zero.
+    """
+    centroid_um = np.stack([particles[f"{axis}_um"] for axis in "zyx"], axis=1)
+    packing = packing_density(
+        centroid_um, filled, cube_um=options.packing_cube_um, spacing_um=spacing_um
+    )
+    depth = _depth(particles["z_um"], int(filled.shape[0]), spacing_um[0], options)
+    return packing | {"depth_fraction": depth}
 
 
 def close_ups(

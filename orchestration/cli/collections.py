@@ -71,6 +71,9 @@ def materialize(
         for done in report.assets
     ]
     emit(rows, how, (*columns, "seconds"))
+    for done in report.assets:
+        if done.recalibration:
+            notes.print(f"{done.dataset} {done.asset}: {done.recalibration}")
     for path, reason in report.refused.items():
         notes.print(f"quarantined {path}: {reason}")
     for result in report.checks:

@@ -104,7 +104,8 @@ def in_table(
 def particles_3d(dataset: str, name: object, columns: Mapping[str, Any], **more: object):
     ids = particle_ids(key(name), digest(name), columns["label"])
     parent = {"volume_id": key(name)}
-    return in_table("particles_3d", dataset, parent, {**columns, "particle_id": ids}, **more)
+    columns = {**columns, "particle_id": ids}
+    return in_table("particles_3d", dataset, parent, columns, **more)
 
 
 def contacts(dataset: str, name: object, columns: Mapping[str, Any]) -> pa.Table:
@@ -129,7 +130,7 @@ def measured_volume(dataset: str, name: object, shape, spacing_um, found: Measur
         "particle_labels_3d": from_records(
             TABLES["particle_labels_3d"], [label_volume(dataset, name, count)]
         ),
-        "particles_3d": particles_3d(dataset, name, found.particles),
+        "particles_3d": particles_3d(dataset, name, found.particles, calibration_um=spacing_um[0]),
         "contacts": contacts(dataset, name, found.contacts),
     }
 

@@ -148,7 +148,8 @@ class TestIncremental:
         done.forget_originals()
         masks, particles = done.masks(), done.particles()
         assert (masks.kept, masks.computed, masks.refused) == (4, 0, {})
-        assert (particles.kept, particles.computed, particles.refused) == (len(before), 0, {})
+        assert (particles.kept, particles.computed, particles.refused) == (0, len(before), {})
+        assert str(particles.recalibration) == f"recalibrated {len(before)} rows by factor 2"
         for row in table(done, "particles_2d"):
             old = before[row["particle_id"]]
             for name, value in row.items():
@@ -162,9 +163,9 @@ class TestIncremental:
         (done.folder / "bar.png").unlink()  # its databar states a size
         done.change(declared_pixel_size_um=None, segmentation=BRIGHT)
         outcome = done.particles()
-        assert outcome.computed == 0
         rows = table(done, "particles_2d")
-        assert len(rows) == 6
+        assert outcome.computed == len(rows) == 6
+        assert str(outcome.recalibration) == "recalibrated 6 rows"
         for row in rows:
             assert row["area_px2"] > 0
             assert not [n for n, v in row.items() if n.endswith(("_um", "_um2")) and v is not None]

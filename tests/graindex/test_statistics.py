@@ -67,6 +67,7 @@ def a_volume(name, columns=None, phase_voxels=None, **more):
         "particle_labels_3d": [label_volume(DATASET, name, len(columns["label"]))],
     }
     rows = {table: from_records(TABLES[table], found) for table, found in records.items()}
+    more = {"calibration_um": SPACING[0]} | more
     return rows | {"particles_3d": particles_3d(DATASET, name, columns, **more)}
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from graindex import volume_labels
 from graindex.errors import HomeError
+from graindex.files import sha256
 from graindex.recipes import make_recipe
 from graindex.store import open_store
 from graindex.volume_labels import LABELS_CODE_VERSION, inputs_of_labels, refresh_labels_3d
@@ -141,7 +142,8 @@ class TestSources:
         assert stored.dtype == np.uint16
         assert stored.shape == SHAPE
         assert stored.voxel_size_um == SPACING_UM
-        assert stored.attributes["input_hash"] == row["input_hash"]
+        made = (stored.attributes["input_hash"], stored.attributes["code_version"])
+        assert row["label_volume"] == sha256(*made)
         assert stored.attributes["source_hash"] == records[1]["phases_hash"]
         assert stored.attributes["segmentation_settings"] == row["segmentation_settings"]
 

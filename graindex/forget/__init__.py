@@ -1,0 +1,1 @@
+"""Withdrawing images and volumes from everything that the store keeps of them."""
