@@ -5,6 +5,7 @@ Out of scope: testing what is seen (`tests/browser`).
 """
 
 import io
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from orchestration.cli.demo_collections import SEM
+from orchestration.cli.demo_models import write_models
+from orchestration.run import run_models
 from tests.browser.dagster_ui import (
     EXPANDED,
     find_chromium,
@@ -31,7 +34,7 @@ _SETTLED_MS = 2_500  # animations of the graph and of dialogs
 
 def asset_graph(page: Page) -> None:
     """Every asset in its group, large enough to show states, checks and kinds."""
-    page.goto(EXPANDED)
+    page.goto(f"{EXPANDED}%2Cglobal%40global%3Amodels")
     page.get_by_text("micrograph_vectors", exact=True).last.wait_for()
     page.get_by_text("Hide navigation").click()
     page.get_by_role("button", name="panel_show_right").click()
@@ -69,10 +72,18 @@ def particles_asset(page: Page) -> None:
     page.get_by_role("img", name="preview").wait_for()
 
 
+def model_asset(page: Page) -> None:
+    """A trained model: what it was fed, how well it does, and its diagnostic plot."""
+    page.goto("/assets/trained_models?view=events")
+    page.get_by_role("row", name=re.compile("^result")).get_by_text("[Show Markdown]").click()
+    page.get_by_role("img", name="preview").first.wait_for()
+
+
 PICTURES = (
-    ("asset-graph", asset_graph, (2000, 1900)),  # smaller, the graph does not fit into it
+    ("asset-graph", asset_graph, (2400, 1900)),  # smaller, the graph does not fit into it
     ("micrographs-asset", micrographs_asset, _SIZE),
     ("particles-asset", particles_asset, _SIZE),
+    ("model-asset", model_asset, _SIZE),
     ("micrographs-columns", micrographs_columns, _SIZE),
     ("checks", checks, _SIZE),
 )
@@ -100,7 +111,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / SEM
-        make_home(home, IMAGES)
+        store, _ = make_home(home, IMAGES)
+        run_models(store, write_models(store))
         with (
             open_browser(executable) as browser,
             serve(home, Path(scratch) / "ui.log") as url,

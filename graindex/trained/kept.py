@@ -169,16 +169,19 @@ def _headline(store: "Store", run: Record) -> Record | None:
 
 
 def _withdrawn(store: "Store") -> dict[tuple[str, int], int]:
-    """How many withdrawn entities each version saw: rows of its training set, by id or content."""
+    """How many withdrawn images and volumes each version saw."""
     rows = store.lake.query(
         f"""
-        SELECT m.model, m.model_version, count(DISTINCT t.entity_id) AS seen
-        FROM {CATALOG}.model_runs m
-        JOIN {CATALOG}.training_rows t USING (training_set_id)
-        JOIN {CATALOG}.withdrawals w
-          ON w.dataset = t.dataset
-         AND (w.entity_id = t.entity_id OR w.content_hash = t.content_hash)
-        GROUP BY ALL
+        SELECT model, model_version, count(DISTINCT entity_id) AS seen FROM (
+            SELECT m.model, m.model_version, w.entity_id
+            FROM {CATALOG}.model_runs m
+            JOIN {CATALOG}.training_rows t USING (training_set_id)
+            JOIN {CATALOG}.withdrawals w
+              ON w.dataset = t.dataset
+             AND (w.entity_id = t.entity_id OR w.content_hash = t.content_hash)
+            UNION ALL
+            SELECT model, model_version, entity_id FROM {CATALOG}.withdrawal_effects
+        ) GROUP BY ALL
         """
     ).to_pylist()
     return {(row["model"], row["model_version"]): row["seen"] for row in rows}

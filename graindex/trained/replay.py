@@ -71,7 +71,16 @@ class Replayed:
             if not self.predictions_equal:
                 told = f"not the same, numbers up to {self.greatest_difference:.3g} apart"
             yield f"{self.rows} predictions: {told}"
-        yield f"replay of {self.reference}: {'succeeded' if self.equal else 'DIFFERENT'}"
+        yield f"replay of {self.reference}: {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """How it ended, in words."""
+        if self.equal:
+            return "succeeded"
+        if self.comparison.lost and self.comparison.rest_equal:
+            return "affected by a withdrawal; everything else is equal"
+        return "DIFFERENT"
 
 
 def replay(store: "Store", reference: str) -> Replayed:
@@ -84,7 +93,7 @@ def replay(store: "Store", reference: str) -> Replayed:
     comparison = rebuild(store, card.training_set.training_set_id)
     if comparison.source != "rebuilt" or not comparison.equal:
         why = "it was not trained again, since its rows are not what they were"
-        return Replayed(card.reference, comparison, notes=(why,))
+        return Replayed(card.reference, comparison, notes=(why, *_affected(store, comparison)))
     definition = definition_of(card)
     try:
         training_set = build_training_set(store, parse_request(card.training_set.request))
@@ -119,6 +128,17 @@ def definition_of(card: Card) -> ModelDefinition:
         seed=card.seed,
         parameters=card.method.parameters,
     )
+
+
+def _affected(store: "Store", comparison: Comparison) -> tuple[str, ...]:
+    """Which models saw what the training set lost."""
+    lost = {one.entity_id for one in comparison.lost}
+    models = {
+        f"{row['model']}@{row['model_version']}"
+        for row in store.lake.read("withdrawal_effects").to_pylist()
+        if row["entity_id"] in lost
+    }
+    return (f"models that saw it: {', '.join(sorted(models))}",) if models else ()
 
 
 def _by_key(rows: Sequence[Record]) -> dict[tuple[str, str], tuple[object, ...]]:

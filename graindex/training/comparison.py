@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from graindex.forget.withdrawn import WithdrawnRows
 from graindex.training.fingerprint import column_digests
 from graindex.training.training_set import TrainingSet
 
@@ -31,6 +32,7 @@ class Comparison:
         equal: whether it is the same in every value.
         row_count: rows that were kept.
         withdrawn: rows that are gone since their image was withdrawn.
+        lost: withdrawn images and volumes that rows were of, or rested on.
         missing: other rows that are gone.
         added: rows that were not there.
         changed: rows whose features or label changed.
@@ -43,6 +45,7 @@ class Comparison:
     equal: bool
     row_count: int
     withdrawn: tuple[str, ...] = ()
+    lost: tuple[WithdrawnRows, ...] = ()
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -52,7 +55,7 @@ class Comparison:
     @property
     def rest_equal(self) -> bool:
         """Whether every row that was not withdrawn still has its features and label."""
-        excused = _OF_THE_SPLIT if self.withdrawn else frozenset()
+        excused = _OF_THE_SPLIT if self.withdrawn or self.lost else frozenset()
         return not (self.missing or self.added or self.changed or set(self.columns) - excused)
 
     def lines(self) -> list[str]:
@@ -68,6 +71,9 @@ class Comparison:
         verdict = "equal in every value" if self.equal else "not the same"
         yield f"training set {self.training_set_id}: {how}, {self.row_count} rows: {verdict}"
         yield from self.notes
+        if self.lost:
+            rows = sum(one.row_count for one in self.lost)
+            yield f"{rows} rows withdrawn since: {_few([one.told for one in self.lost])}"
         told = {
             "withdrawn since": self.withdrawn,
             "gone though not withdrawn": self.missing,
@@ -97,6 +103,7 @@ def compare(
     *,
     source: Source,
     notes: Sequence[str] = (),
+    lost: Sequence[WithdrawnRows] = (),
 ) -> Comparison:
     """Compare a training set with what was kept of it.
 
@@ -108,6 +115,7 @@ def compare(
         withdrawn: ids and content hashes of withdrawn images and volumes.
         source: where `found` comes from.
         notes: what else to say.
+        lost: what the set lost by withdrawals: rows of it are not among `kept`.
     """
     before = _by_id(kept["entity_id"], kept["row_hash"].to_pylist())
     now = _by_id(found.rows["entity_id"], found.row_hashes)
@@ -116,7 +124,8 @@ def compare(
         training_set_id=fingerprint[:16],
         source=source,
         equal=found.fingerprint == fingerprint,
-        row_count=kept.num_rows,
+        row_count=kept.num_rows + sum(one.row_count for one in lost),
+        lost=tuple(lost),
         withdrawn=tuple(key for key in before if key not in now and key in excused),
         missing=tuple(key for key in before if key not in now and key not in excused),
         added=tuple(key for key in now if key not in before),

@@ -16,6 +16,7 @@ from graindex.ducklake import CATALOG
 from graindex.errors import InputError
 from graindex.features.definition import FeatureSet, VectorFeature
 from graindex.features.registry import registered_feature_set
+from graindex.forget.withdrawn import rows_withdrawn
 from graindex.training.assembling import ROW_COLUMNS
 from graindex.training.comparison import Comparison, compare, withdrawn_rows
 from graindex.training.request import parse_request
@@ -120,23 +121,29 @@ def rebuild(store: "Store", training_set_id: str) -> Comparison:
         " ORDER BY dataset, entity_id"
     )
     withdrawn = _withdrawn(store)
+    lost = rows_withdrawn(store, record["training_set_id"])
     stored = _stored(store, record)
     fingerprint, snapshot = record["fingerprint"], record["lake_snapshot"]
     if _has_snapshot(store, snapshot):
         built = build_training_set(store, parse_request(record["request"]))
         table = None if stored is None else stored.table
         notes = _notes(record, stored)
-        return compare(kept, fingerprint, built, table, withdrawn, source="rebuilt", notes=notes)
+        return compare(
+            kept, fingerprint, built, table, withdrawn, source="rebuilt", notes=notes, lost=lost
+        )
     notes = (f"snapshot {snapshot} was removed, so that it cannot be built again",)
     if stored is not None:
-        return compare(kept, fingerprint, stored, None, withdrawn, source="stored", notes=notes)
+        return compare(
+            kept, fingerprint, stored, None, withdrawn, source="stored", notes=notes, lost=lost
+        )
     excused = withdrawn_rows(kept, withdrawn)
     ids = kept["entity_id"].to_pylist()
     return Comparison(
         record["training_set_id"],
         source="gone",
         equal=False,
-        row_count=kept.num_rows,
+        row_count=record["row_count"],
+        lost=lost,
         withdrawn=tuple(key for key in ids if key in excused),
         missing=tuple(key for key in ids if key not in excused),
         notes=notes,

@@ -18,6 +18,7 @@ from orchestration.cli import (
     demo,
     features,
     fetching,
+    forgetting,
     homes,
     labelling,
     lineage,
@@ -55,6 +56,7 @@ for module in (
     training_sets,
     models,
     versions,
+    forgetting,
     lineage,
 ):
     module.register(app)
