@@ -51,6 +51,13 @@ def node_of(reading: LineageReading, name: str) -> Node:
     for candidates in (_told, _column, _key, _within, _versioned, _dataset, _file):
         for node in candidates(reading, name):
             return node
+    gone = reading.query(
+        f"SELECT max(withdrawn_at) AS at FROM {reading['withdrawals']} "
+        f"WHERE entity_id = {literal(name)}"
+    )["at"][0].as_py()
+    if gone is not None:
+        message = f"{name!r} was withdrawn on {gone:%Y-%m-%d}: nothing rests on it any more"
+        raise QueryError(message)
     message = (
         f"{name!r} is no model, training set, prediction, collection, table.column, file, nor key "
         "of an image, volume, particle or specimen that the store knows; see graindex models, "

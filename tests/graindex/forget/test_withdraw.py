@@ -307,6 +307,11 @@ def test_twice_or_unknown_is_one_line(done):
         targets(done.store, f"{PLATES}:absent.tif")
 
 
+def test_lineage_of_it_says_that_it_was_withdrawn(done):
+    with pytest.raises(QueryError, match=f"'{ID}' was withdrawn on .* nothing rests on it"):
+        done.store.lineage(ID, forward=True)
+
+
 def test_no_reason_and_another_one_at_work(done):
     with pytest.raises(InputError, match="--reason"):
         withdraw(done.store, [], " ", author="test")
