@@ -145,7 +145,8 @@ def row_count(store: Store, asset: str, dataset: str) -> int:
     if asset == "micrograph_vectors":
         return store.vectors.count(lance_table(store.settings.encoder.backbone), dataset)
     counting = f"SELECT count(*) AS n FROM lake.{quote(asset)} WHERE dataset = {literal(dataset)}"
-    return int(store.lake.query(counting)["n"][0].as_py())
+    found = store.lake.query_if_there(counting)
+    return 0 if found is None else int(found["n"][0].as_py())
 
 
 def out_of_date(store: Store, asset: str, recipe: Recipe) -> dict[str, str]:
@@ -180,7 +181,8 @@ def _origins(store: Store, table: str, entity: str, dataset: str) -> list[dict[s
         f"SELECT DISTINCT {', '.join(quote(name) for name in names)} FROM lake.{quote(table)} "
         f"WHERE dataset = {literal(dataset)}"
     )
-    return _records(store.lake.query(sql))
+    found = store.lake.query_if_there(sql)
+    return [] if found is None else _records(found)
 
 
 def _records(rows: pa.Table) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ Out of scope: vectors (`graindex.vectors`), files (`graindex.files`) and free SQ
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -14,16 +15,16 @@ import pyarrow as pa
 from graindex.ducklake import CATALOG, attach, first_line, retrying, transaction
 from graindex.errors import HomeError, QueryError
 from graindex.history.snapshots import number_at
-from graindex.lake_columns import as_declared, columns_of, missing
+from graindex.lake_columns import as_declared, columns_of, create_statements, missing
 from graindex.lineage.recorded import record
 from graindex.location import Location
-from schemas import ddl
 from schemas.arrow import empty
 from schemas.ddl import literal, quote
 from schemas.table import Table
 from schemas.tables import TABLES
 
 AsOf = int | datetime
+T = TypeVar("T")
 LAKE_TABLES = tuple(table for table in TABLES.values() if not table.in_lance)
 
 
@@ -46,8 +47,12 @@ class Lake:
         return cursor
 
     def create(self) -> None:
-        """Make missing tables and columns, and say what each means; rows stay as they are."""
-        retrying(self._create)
+        """Make missing tables and columns, and say what each means; rows stay as they are.
+
+        Raises:
+            HomeError: the home cannot be written: the disk is full, or forbids it.
+        """
+        self._written(self._create)
 
     def _create(self) -> None:
         with transaction(self._cursor()) as cursor:
@@ -56,7 +61,7 @@ class Lake:
             for table in LAKE_TABLES:
                 have = existing.get(table.name)
                 if have is None:
-                    statements = ddl.create_statements(table, CATALOG)
+                    statements = create_statements(table)
                 else:
                     statements = [
                         statement
@@ -95,12 +100,23 @@ class Lake:
         where = "" if dataset is None else f" WHERE dataset = {literal(dataset)}"
         order = ", ".join(quote(name) for name in TABLES[table].key)
         source = f"{CATALOG}.{quote(table)}{at_clause(self.moment(as_of))}"
-        try:
-            return self.query(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
-        except QueryError as error:
-            if not isinstance(error.__cause__, duckdb.CatalogException):
-                raise
+        found = self.query_if_there(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
+        if found is None:
             return empty(TABLES[table]).select(list(columns or TABLES[table].columns))
+        return found
+
+    def query_if_there(self, sql: str) -> pa.Table | None:
+        """Result of a query written by us; None where the home is older than a table in it.
+
+        Raises:
+            QueryError: DuckDB refused it for another reason.
+        """
+        try:
+            return self.query(sql)
+        except QueryError as error:
+            if isinstance(error.__cause__, duckdb.CatalogException):
+                return None
+            raise
 
     def query(self, sql: str, parameters: list[object] | None = None) -> pa.Table:
         """Result of a query written by us; users' SQL goes through `graindex.query`.
@@ -237,8 +253,12 @@ class Lake:
             WriteConflictError: other processes kept winning.
             HomeError: the home cannot be written: the disk is full, or forbids it.
         """
+        return self._written(lambda: self._commit_once(action, author, message))
+
+    def _written(self, action: Callable[[], T]) -> T:
+        """Result of an action that writes, tried again when another process was quicker."""
         try:
-            return retrying(lambda: self._commit_once(action, author, message))
+            return retrying(action)
         except (duckdb.IOException, duckdb.TransactionException) as error:
             why = " ".join(str(error).split())
             told = f"home {self.location.home!r} cannot be written: {why}"

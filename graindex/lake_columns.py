@@ -15,6 +15,15 @@ from schemas.arrow import describe
 from schemas.fields import FIELDS, Field, Kind
 from schemas.table import Table
 
+_SOME_VALUE = {
+    Kind.TEXT: "''",
+    Kind.INTEGER: "0",
+    Kind.NUMBER: "0",
+    Kind.BOOLEAN: "false",
+    Kind.LOCAL_TIME: "TIMESTAMP '2000-01-01'",
+    Kind.INSTANT: "TIMESTAMPTZ '2000-01-01 00:00:00+00'",
+}
+
 
 def columns_of(
     cursor: duckdb.DuckDBPyConnection, what: str = "data_type"
@@ -42,6 +51,25 @@ def as_declared(
     return []
 
 
+def create_statements(table: Table) -> list[str]:
+    """Statements that make a table of the lake, empty but with statistics.
+
+    Of a table that never held a row DuckLake keeps no statistics and looks for them once per
+    column in each query: reading 70 columns took 0.2 s instead of 0.02 s (DuckLake 1.0, 2026-11).
+    A row that comes and goes in the transaction that makes the table leaves statistics of none.
+    """
+    target = f"{CATALOG}.{ddl.quote(table.name)}"
+    values = ", ".join(
+        _SOME_VALUE[field.kind] if field.name in table.never_null else "NULL"
+        for field in table.fields
+    )
+    return [
+        *ddl.create_statements(table, CATALOG),
+        f"INSERT INTO {target} VALUES ({values})",
+        f"DELETE FROM {target}",
+    ]
+
+
 def missing(table: Table, schema: pa.Schema, have: Mapping[str, str] | None) -> Iterator[str]:
     """Statements that make a table that an older home lacks, and room for columns of an open one.
 
@@ -49,7 +77,7 @@ def missing(table: Table, schema: pa.Schema, have: Mapping[str, str] | None) -> 
         QueryError: a column that another collection already fills with another type.
     """
     if have is None:
-        yield from ddl.create_statements(table, CATALOG)
+        yield from create_statements(table)
         have = {field.name: ddl.SQL_TYPES[field.kind] for field in table.fields}
     for field in schema:
         kind = Kind.NUMBER if pa.types.is_floating(field.type) else Kind.TEXT

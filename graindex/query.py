@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from graindex.ducklake import CATALOG, attach, retrying, without_jargon
+from graindex.ducklake import CATALOG, attach, retrying, transaction, without_jargon
 from graindex.errors import QueryError
 from graindex.lake import AsOf, at_clause
 from graindex.lineage.view import LINEAGE_EDGES, WRITTEN, view_statement
@@ -107,12 +107,15 @@ class QueryConnection:
 
     def _cursor(self, sql: str, as_of: AsOf | None = None) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
-        cursor.execute(f"USE {CATALOG}")
-        for view in (_MICROGRAPH_CATALOG, _VOLUME_CATALOG):
-            cursor.execute(view.format(at=at_clause(as_of)))
-        if LINEAGE_EDGES in sql.lower():  # it takes longer to make than most queries to run
-            written = frozenset(row[0] for row in cursor.execute(WRITTEN).fetchall())
-            cursor.execute(view_statement(written))
+        with transaction(
+            cursor
+        ):  # or DuckLake would look for the newest snapshot at each statement
+            cursor.execute(f"USE {CATALOG}")
+            for view in (_MICROGRAPH_CATALOG, _VOLUME_CATALOG):
+                cursor.execute(view.format(at=at_clause(as_of)))
+            if LINEAGE_EDGES in sql.lower():  # it takes longer to make than most queries to run
+                written = frozenset(row[0] for row in cursor.execute(WRITTEN).fetchall())
+                cursor.execute(view_statement(written))
         return cursor
 
     def relation(self, sql: str) -> duckdb.DuckDBPyRelation:

@@ -277,6 +277,19 @@ def test_every_lake_table_is_empty_at_first(store):
         assert store.lake.read(table.name).column_names == list(table.columns)
 
 
+def test_an_empty_table_is_read_with_few_questions_to_the_catalog(store):
+    """Without statistics DuckLake asks for them once per column: 70 questions, not 7."""
+    asked = "SELECT count(*) FROM duckdb_logs WHERE type = 'QueryLog'"
+    for name in ("particles_3d", "micrographs"):
+        connection = attach(store.location, read_only=True)
+        connection.execute("CALL enable_logging('QueryLog')")
+        rows = connection.execute(f"SELECT * FROM lake.{name}").fetchall()
+        first = connection.execute(asked).fetchall()[0][0]
+        assert rows == connection.execute(f"SELECT * FROM lake.{name}").fetchall() == []
+        again = connection.execute(asked).fetchall()[0][0] - first
+        assert 1 < again < 15 < len(TABLES[name].columns)
+
+
 def test_a_file_that_is_no_catalog_is_one_line(tmp_path):
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graindex
+from graindex.ducklake import CATALOG
 from graindex.errors import HomeError
 from graindex.files import FileStore, sha256
 from graindex.settings import ReaderSettings, Settings, save_settings
@@ -59,13 +61,19 @@ def test_a_home_can_be_moved_with_its_rows(tmp_path):
 
 
 def test_a_home_that_cannot_be_written_is_one_line(store):
+    def replace():
+        store.lake.replace({"samples": samples("a", range(50))}, "a", author="t", message="m")
+
+    drop = f"DROP TABLE {CATALOG}.tags"
+    store.lake.commit(lambda cursor: cursor.execute(drop), author="t", message="an older home")
     lake = store.location.folder / "lake"
-    lake.rmdir()
+    shutil.rmtree(lake)
     lake.write_text("a file where the folder was")
     before = store.snapshot()
-    with pytest.raises(HomeError, match="cannot be written") as caught:
-        store.lake.replace({"samples": samples("a", range(50))}, "a", author="t", message="m")
-    assert "\n" not in str(caught.value)
+    for write in (replace, store.lake.create):
+        with pytest.raises(HomeError, match="cannot be written") as caught:
+            write()
+        assert "\n" not in str(caught.value)
     assert store.snapshot() == before
 
 
