@@ -19,6 +19,9 @@ from assets.processes import PROCESS_TAG, is_dead
 from assets.resources import LANCE_POOL
 from graindex.errors import HomeError
 from graindex.location import Location
+from orchestration.engines import keep_engines
+
+keep_engines()
 
 # Lance writers beside each other only make each other retry.
 POOLS = {LANCE_POOL: 1, "gpu": 1}
