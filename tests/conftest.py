@@ -12,6 +12,15 @@ from tests.real_collections import RealCollections, catalogue
 
 REPOSITORY = Path(__file__).parent.parent
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLURM_CPUS_ON_NODE")
+"""What NumPy, torch and DuckDB read when they start; DuckDB knows only that of SLURM."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several test processes fill the machine: threads within each would double the time."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ.update({name: "1" for name in ONE_THREAD if name not in os.environ})
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -23,6 +32,16 @@ def real_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home without rows, to be copied: making one takes a second."""
+    from graindex.store import init_store
+
+    home = tmp_path_factory.mktemp("empty") / "home"
+    init_store(home)
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from graindex.store import init_store
-from tests.end_to_end.commands import Answer, finish, start
+from tests.end_to_end.commands import SELECTED, Answer, finish, start
 from tests.end_to_end.commands import graindex as run
 
 NCM, LLZTO, UHCS = "ncm622_cycled_sem", "llzto_llto_sem", "uhcs"
@@ -17,7 +17,6 @@ LLZTO_PATTERN = (
     r"(?P<material>LLZTO|LLTO)/(?P<conductivity_class>\w+)"
     r"/(?P<conductivity_s_per_cm>[\d.]+e-?\d+)"
 )
-SELECTED = ("--select", "+key:micrograph_vectors or key:image_quality")
 _ANSWERS = "answers.json"
 
 

@@ -1,4 +1,4 @@
-"""One UI and one browser for all tests in a browser."""
+"""One UI and one browser for all tests of a file: its processes end before other tests go on."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.browser.dagster_ui import (
 IMAGES = 8
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium; under CI its absence is a failure, not a skip."""
     executable = find_chromium()
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """The UI of a home with a few phantoms."""
     home = tmp_path_factory.mktemp("home")

@@ -19,6 +19,8 @@ from models.phantoms.sem import SemPhantom, render
 from models.phantoms.sidecar import sidecar_text
 
 COMMAND = str(Path(sys.executable).with_name("graindex"))
+# Images, their quality and their vectors, which take a third of the time of everything.
+SELECTED = ("--select", "+key:micrograph_vectors or key:image_quality")
 # Root may read everything; without these capabilities it is bound by file modes as others are.
 _BOUND_BY_MODES = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from graindex.store import init_store
-
 
 @pytest.fixture(scope="session")
 def new_home(
-    tmp_path_factory: pytest.TempPathFactory, converted_encoder: Path
+    tmp_path_factory: pytest.TempPathFactory, empty_home: Path, converted_encoder: Path
 ) -> Callable[[], Path]:
     """Makes homes of which the encoder is converted already."""
 
     def make() -> Path:
         home = tmp_path_factory.mktemp("home")
-        init_store(home)
+        shutil.copytree(empty_home, home, dirs_exist_ok=True)
         shutil.copytree(converted_encoder, home / "cache")
         return home
 

@@ -1,6 +1,7 @@
 """Several processes at once, and processes killed at any moment.
 
-Out of scope: the lake's own transactions (`tests.graindex.test_lake_processes`).
+Out of scope: the lake's own transactions (`tests.graindex.test_lake_processes`), and kills in the
+middle of particles (`tests.graindex`).
 """
 
 import multiprocessing
@@ -22,21 +23,21 @@ from assets.resources import LANCE_POOL
 from graindex.location import Location
 from graindex.registration import register_collection
 from graindex.store import Store
+from orchestration.cli.main import main
 from orchestration.instance import open_instance
-from tests.end_to_end.commands import by_asset, finish, one_vector_each, phantom, start
+from tests.end_to_end.commands import SELECTED, by_asset, finish, one_vector_each, phantom, start
 from tests.end_to_end.commands import graindex as run
 
 IMAGES = 16
 PER_IMAGE = ("micrographs", "image_quality", "micrograph_vectors")
-# Images, their quality and their vectors; `tests/graindex` kills runs in the middle of particles.
-SELECTED = ("--select", "+key:micrograph_vectors or key:image_quality")
 LAKE_TABLES = ("datasets", "samples", "micrographs", "acquisition_readings", "image_quality")
 
 
-def test_four_processes_write_while_a_fifth_asks(
-    tmp_path: Path, new_home: Callable[[], Path]
+@pytest.mark.parametrize("names", ["ab", pytest.param("abcd", marks=pytest.mark.slow)])
+def test_processes_write_while_another_asks(
+    tmp_path: Path, new_home: Callable[[], Path], names: str
 ) -> None:
-    home, sizes = new_home(), {"a": 3, "b": 4, "c": 5, "d": 6}
+    home, sizes = new_home(), {name: number for number, name in enumerate(names, start=3)}
     for number, (name, size) in enumerate(sizes.items()):
         for seed in range(size):
             phantom(tmp_path / name / f"{seed}.png", 100 * number + seed, databar=seed == 0)
@@ -55,7 +56,7 @@ def test_four_processes_write_while_a_fifth_asks(
             hits = known.similar(image, k=100)["distance"].to_pylist()
             assert hits == sorted(hits) and len(hits) <= sum(sizes.values())
             asked += len(hits) > 0
-        time.sleep(0.1)
+        time.sleep(0.5)
     assert asked
     for name, writer in writers.items():
         answer = finish(writer)
@@ -78,7 +79,7 @@ def open_at_once(homes: list[Path], together: Barrier) -> None:
 
 
 def test_processes_may_make_one_dagster_instance_at_once(tmp_path: Path) -> None:
-    homes = [tmp_path / str(number) for number in range(4)]
+    homes = [tmp_path / str(number) for number in range(2)]
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(4)
     processes = [context.Process(target=open_at_once, args=(homes, together)) for _ in range(4)]
@@ -128,7 +129,7 @@ def victim(tmp_path: Path, new_home: Callable[[], Path]) -> Victim:
     for name in ("settled", "changing"):
         register_collection(graindex.open(home), str(tmp_path / name), dataset=name)
     # The first run also waits for what is compiled and cached once.
-    assert run("materialize", *SELECTED, "--dataset", "settled", home=home).code == 0
+    assert main(["materialize", *SELECTED, "--dataset", "settled", "--home", str(home)]) == 0
     started = time.perf_counter()
     assert run("materialize", *SELECTED, "--dataset", "changing", home=home).code == 0
     return Victim(home, folder, time.perf_counter() - started)
@@ -195,7 +196,7 @@ def outlive_kills(victim: Victim, count: int) -> None:
 
 
 def test_kills_leave_every_row_whole(victim: Victim) -> None:
-    outlive_kills(victim, 3)
+    outlive_kills(victim, 2)
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ import graindex
 from graindex.store import Store
 from models.calibrate.reconcile import RELATIVE_TOLERANCE, TIME_TOLERANCE_S
 from orchestration.cli.main import main
-from tests.end_to_end.commands import Answer, by_asset, one_vector_each
-from tests.real_collections import LLZTO, NCM, SELECTED, UHCS, RealCollections
+from tests.end_to_end.commands import SELECTED, Answer, by_asset, one_vector_each
+from tests.real_collections import LLZTO, NCM, UHCS, RealCollections
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(900)]
 
@@ -200,6 +200,7 @@ def test_vector_search_joins_with_tables(real: Real) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing(
     real_home: Callable[[], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

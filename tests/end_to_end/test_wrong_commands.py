@@ -11,7 +11,7 @@ import pytest
 
 from graindex.store import init_store
 from orchestration.cli.main import main
-from tests.end_to_end.commands import Answer, graindex, phantom
+from tests.end_to_end.commands import SELECTED, Answer, graindex, phantom
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def home(new_home: Callable[[], Path], images: Path) -> Path:
     """A home with one collection, materialised."""
     home = new_home()
     assert main(["add", str(images), "--dataset", "ours", "--home", str(home)]) == 0
-    assert main(["materialize", "--home", str(home)]) == 0
+    assert main(["materialize", *SELECTED, "--home", str(home)]) == 0
     return home
 
 
@@ -178,7 +178,7 @@ def test_a_backbone_that_does_not_exist(
     other = tmp_path / "home"
     shutil.copytree(home, other)
     (other / "graindex.yaml").write_text("encoder: {backbone: resnet999}")
-    code = main(["materialize", "--home", str(other)])
+    code = main(["materialize", "--select", "key:micrograph_vectors", "--home", str(other)])
     out, err = capfd.readouterr()
     assert code == 1
     assert "Traceback" not in out + err

@@ -6,15 +6,7 @@ from pathlib import Path
 import pytest
 
 from graindex.location import Location
-from graindex.store import Store, init_store, open_store
-
-
-@pytest.fixture(scope="session")
-def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home without rows, to be copied: making one takes half a second."""
-    home = tmp_path_factory.mktemp("empty") / "home"
-    init_store(home)
-    return home
+from graindex.store import Store, open_store
 
 
 @pytest.fixture

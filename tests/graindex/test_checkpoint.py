@@ -108,7 +108,7 @@ def test_finished_batches_outlive_a_kill(work, location):
         writer.start()
         while len(keys(work)) < seen + 30:
             assert writer.is_alive()
-            time.sleep(0.005)
+            time.sleep(0.05)
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
         seen = len(keys(work))

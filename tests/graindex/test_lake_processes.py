@@ -12,7 +12,7 @@ from graindex.store import init_store, open_store
 from tests.graindex.rows import micrographs, samples
 
 SPAWN = multiprocessing.get_context("spawn")
-TURNS = 10
+TURNS = 5
 ROWS = 20
 
 
@@ -123,10 +123,11 @@ def replace_for_ever(home, flag):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_a_killed_writer_leaves_one_version_and_a_home_that_opens(tmp_path):
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_killed_writer_leaves_one_version_and_a_home_that_opens(tmp_path, kills):
     home, flag = tmp_path / "home", tmp_path / "flag"
     init_store(home)
-    for turn in range(5):
+    for turn in range(kills):
         flag.unlink(missing_ok=True)
         writer = SPAWN.Process(target=replace_for_ever, args=(home, flag))
         writer.start()

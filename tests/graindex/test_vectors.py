@@ -99,25 +99,31 @@ def test_a_vector_of_another_length_is_refused(store):
     assert store.count(NAME, "a") == 1
 
 
+WRITERS, TURNS = 3, 3
+
+
 def upsert_often(home, who, start):
     store = VectorStore(Location.parse(home))
     start.wait()
-    for turn in range(4):
+    for turn in range(TURNS):
         store.upsert(NAME, vectors("a", range(30), f"{who}.{turn}"), DIMENSION)
 
 
 def test_writers_into_a_table_that_was_not_there_leave_each_row_once(location):
-    start = SPAWN.Barrier(4)
-    writers = [SPAWN.Process(target=upsert_often, args=(location.data, n, start)) for n in range(4)]
+    start = SPAWN.Barrier(WRITERS)
+    writers = [
+        SPAWN.Process(target=upsert_often, args=(location.data, n, start)) for n in range(WRITERS)
+    ]
     for process in writers:
         process.start()
     for process in writers:
         process.join()
-    assert [process.exitcode for process in writers] == [0] * 4
+    assert [process.exitcode for process in writers] == [0] * WRITERS
     store = VectorStore(location)
     assert store.count(NAME, "a") == 30
     assert set(rows(store)) == {key(n) for n in range(30)}
-    assert {row["code_version"] for row in rows(store).values()} <= {f"{n}.3" for n in range(4)}
+    last = {f"{n}.{TURNS - 1}" for n in range(WRITERS)}
+    assert {row["code_version"] for row in rows(store).values()} <= last
 
 
 def test_each_backbone_has_a_table_with_a_name_for_sql():

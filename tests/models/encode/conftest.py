@@ -1,5 +1,6 @@
 """One converted network for all encoder tests, and pictures whose content is known."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from models.encode.encoder import Encoder
 
 
 @pytest.fixture(scope="session")
-def encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("encoders")
+def encoder_cache(converted_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache") / "encoders"
+    shutil.copytree(converted_encoder / "encoders", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
