@@ -203,6 +203,7 @@ def test_a_new_image_is_computed_by_a_run_launched_on_the_page(page: Page, ui: U
     assert PROCESS_TAG in {tag["key"] for tag in tags["runOrError"]["tags"]}
 
 
+@pytest.mark.slow  # tests/orchestration/test_sensors.py asks the sensor without its daemon
 def test_the_sensor_requests_a_run_by_itself(ui: Ui) -> None:
     rows = ui.store.read("micrographs", SEM).num_rows
     write_sem(ui.folder, rows + 1)

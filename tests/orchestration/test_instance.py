@@ -103,7 +103,9 @@ def test_settings_that_a_user_changed_stay(store: Store) -> None:
     assert settings.read_text(encoding="utf-8") == changed
 
 
-@pytest.mark.parametrize("body", [BY_COMMAND, BY_DAEMON], ids=["command", "daemon"])
+@pytest.mark.parametrize(
+    "body", [BY_COMMAND, pytest.param(BY_DAEMON, marks=pytest.mark.slow)], ids=["command", "daemon"]
+)
 def test_a_killed_run_is_closed_and_its_slot_is_free(
     store: Store, instance: dg.DagsterInstance, body: str
 ) -> None:
