@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,9 +213,9 @@ def confounded(store: "Store", draws: int) -> Iterator[Record]:
     for dataset, name in LABELS[:2]:
         data = labelled(store, dataset, name)
         x = numbers(store, dataset, columns, data.ids)
-        clean = alarms(lambda seed: follows(data, x, 0.5, seed), draws)  # noqa: B023
+        clean = alarms(partial(follows, data, x, 0.5), draws)
         for agreement in AGREEMENT:
-            found = alarms(lambda seed: follows(data, x, agreement, seed), draws)  # noqa: B023
+            found = alarms(partial(follows, data, x, agreement), draws)
             yield {
                 "check": "not_confounded",
                 "planted": f"label follows brightness in {agreement:.0%} of images of {dataset}",

@@ -150,12 +150,7 @@ def refresh_micrographs(store: "Store", recipe: Recipe, *, author: str) -> Outco
     labelling = label_collection(recipe, listing)
     work = Checkpoint(store.location, "micrographs", recipe.dataset)
     memory = _Memory.load(store, recipe, work)
-    sources, refused = _identify_all(listing, store, memory)
-    withdrawn = withdrawn_contents(store, recipe.dataset)
-    for source in [source for source in sources if source.content_hash in withdrawn]:
-        reason = withdrawn[source.content_hash]
-        refused[source.original.path] = (source.original.uri, reason, None)  # no hash of it stays
-        sources.remove(source)
+    sources, refused = _identify_all(listing, store, recipe.dataset, memory)
     firsts = {source.content_hash: source for source in reversed(sources)}
     todo = [source for source in firsts.values() if not memory.knows(source)]
     _examine_all(store, todo, memory, work, recipe, labelling)
@@ -250,21 +245,24 @@ class _Memory:
 
 
 def _identify_all(
-    listing: Listing, store: "Store", memory: _Memory
+    listing: Listing, store: "Store", dataset: str, memory: _Memory
 ) -> tuple[list[Source], Refused]:
-    """Hashes of every file, in the order of their paths, and what could not be read."""
+    """Hashes of every file, in the order of their paths; what is unreadable or withdrawn."""
     refused: Refused = {r.path: (r.uri, r.reason, None) for r in listing.refusals}
     readers = store.settings.readers
+    withdrawn = withdrawn_contents(store, dataset)
 
     def one(original: Original) -> Source:
         return identify(original, listing, readers, memory.hashes.get(original.path))
 
     sources = []
     for original, result in in_threads(one, listing.images, expected=(OSError,)):
-        if isinstance(result, Source):
-            sources.append(result)
-        else:
+        if not isinstance(result, Source):
             refused[original.path] = (original.uri, why(result), None)
+        elif result.content_hash in withdrawn:  # no hash of it stays
+            refused[original.path] = (original.uri, withdrawn[result.content_hash], None)
+        else:
+            sources.append(result)
     return sorted(sources, key=lambda source: source.original.path), refused
 
 

@@ -79,6 +79,11 @@ def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
         return  # a failed commit has already ended the transaction
 
 
+def sign(cursor: duckdb.DuckDBPyConnection, author: str, message: str) -> None:
+    """Say who makes the snapshot of the open transaction, and what it is."""
+    cursor.execute(f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})")
+
+
 def retrying(action: Callable[[], T]) -> T:
     """Result of `action`, tried again with growing random pauses while others are quicker.
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-from graindex.ducklake import CATALOG, attach, first_line, retrying, transaction
+from graindex.ducklake import CATALOG, attach, first_line, retrying, sign, transaction
 from graindex.errors import HomeError, QueryError
 from graindex.history.snapshots import number_at
 from graindex.lake_columns import as_declared, columns_of, create_statements, missing
@@ -72,7 +72,7 @@ class Lake:
                     cursor.execute(statement)
                     made = True
             if made:
-                _say_who(cursor, "graindex", "tables altered" if existing else "tables made")
+                sign(cursor, "graindex", "tables altered" if existing else "tables made")
 
     def read(
         self,
@@ -270,15 +270,10 @@ class Lake:
         cursor = self._cursor()
         with transaction(cursor):
             action(cursor)
-            _say_who(cursor, author, message)
+            sign(cursor, author, message)
         row = cursor.execute(f"FROM ducklake_last_committed_snapshot('{CATALOG}')").fetchone()
         # Where the action found nothing to do, no snapshot was made.
         return int(row[0]) if row is not None and row[0] is not None else self.snapshot()
-
-
-def _say_who(cursor: duckdb.DuckDBPyConnection, author: str, message: str) -> None:
-    """Sign the snapshot that the transaction will make."""
-    cursor.execute(f"CALL {CATALOG}.set_commit_message({literal(author)}, {literal(message)})")
 
 
 def at_clause(as_of: AsOf | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from graindex.ducklake import CATALOG, attach, retrying, transaction
+from graindex.ducklake import CATALOG, attach, retrying, sign, transaction
 from graindex.errors import FeatureError
 from graindex.features.definition import FeatureSet
 from graindex.features.feature import Feature
@@ -225,8 +225,7 @@ def _register(
                 cursor.register("incoming", records)
                 cursor.execute(f"INSERT INTO {CATALOG}.{name} BY NAME FROM incoming")
                 cursor.unregister("incoming")
-        message = literal(f"feature set {definition.name}@{version}")
-        cursor.execute(f"CALL {CATALOG}.set_commit_message({literal(author)}, {message})")
+        sign(cursor, author, f"feature set {definition.name}@{version}")
     return version
 
 

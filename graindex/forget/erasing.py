@@ -9,6 +9,7 @@ Out of scope: what marks the rows (`graindex.forget.marks`).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def erase(
         if before_commit is not None:
             before_commit()
         try:
-            made = retrying(lambda: commit(files, marks, plan, author, message))  # noqa: B023
+            made = retrying(partial(commit, files, marks, plan, author, message))
         except MovedError:
             _discard(files, plan)
             continue
@@ -165,8 +166,4 @@ def _clean_messages(files: LakeFiles, marks: Marks) -> None:
     target = f"{METADATA}.ducklake_snapshot_changes"
     for name, told in marks.cleaned(columns).items() if marks.replacements else ():
         mentioned = marks.mentioned("", {name: "VARCHAR"})
-        retrying(
-            lambda: files.connection.execute(
-                f"UPDATE {target} SET {name} = {told} WHERE {mentioned}"  # noqa: B023
-            )
-        )
+        files.rows(f"UPDATE {target} SET {name} = {told} WHERE {mentioned}")

@@ -9,6 +9,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -102,7 +103,7 @@ def replaced_files(store: "Store", target: Target, seen: Iterable[Seen]) -> dict
             lambda data: _cleaned_json(data.decode(), target, indent=1).encode(),
         )
         if run["training_set_id"] in of_sets:
-            _replace(store, run["report"], replaced, lambda data: _page(store, run, target, data))  # noqa: B023
+            _replace(store, run["report"], replaced, partial(_page, store, run, target))
     return replaced
 
 

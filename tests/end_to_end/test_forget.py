@@ -3,18 +3,13 @@
 Out of scope: kills, histories and volumes (`tests.graindex.forget`).
 """
 
-import contextlib
-import io
-
 import pytest
 
 import graindex
 from graindex.derive import refresh_vectors
 from graindex.features.files import make_feature_set
 from graindex.features.registry import register_feature_set
-from orchestration.cli import output
-from orchestration.cli.main import main
-from tests.end_to_end.commands import Answer
+from tests.end_to_end.commands import run_here
 from tests.graindex.forget.traces import holding, traces
 from tests.real_collections import LLZTO
 
@@ -30,17 +25,6 @@ parameters: {{scalings: [[0.5, none]]}}
 """
 
 
-def run(*words, home):
-    out, err = io.StringIO(), io.StringIO()
-    output.notes.file = err
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main([*map(str, words), "--home", str(home)])
-    finally:
-        output.notes.file = None
-    return Answer(code, out.getvalue(), err.getvalue())
-
-
 def test_a_real_image_and_the_model_that_saw_it(real_home, tmp_path):
     home = real_home()
     store = graindex.open(home)
@@ -50,14 +34,14 @@ def test_a_real_image_and_the_model_that_saw_it(real_home, tmp_path):
     register_feature_set(store, make_feature_set(definition), author="test")
     config = tmp_path / "conductivity.yaml"
     config.write_text(MODEL)
-    assert run("train", "conductivity", "--config", config, home=home).code == 0
+    assert run_here("train", "conductivity", "--config", config, home=home).code == 0
     image = store.table(f"FROM micrographs WHERE dataset = '{LLZTO}' ORDER BY path LIMIT 1")
     key, thumbnail, content = (
         image[name][0].as_py() for name in ("micrograph_id", "thumbnail", "content_hash")
     )
     picture = store.files.get(thumbnail)
 
-    shown = run("forget", key, "--reason", "not ours", "--format", "json", home=home)
+    shown = run_here("forget", key, "--reason", "not ours", "--format", "json", home=home)
     assert shown.code == 0, shown
     counted = {row["what"]: row["now"] for row in shown.rows}
     assert counted["rows of micrographs"] == 1
@@ -67,24 +51,24 @@ def test_a_real_image_and_the_model_that_saw_it(real_home, tmp_path):
     assert "nothing was removed; remove with: --yes" in shown.err
     assert store.read("withdrawals").num_rows == 0
 
-    done = run("forget", key, "--reason", "not ours", "--yes", home=home)
+    done = run_here("forget", key, "--reason", "not ours", "--yes", home=home)
     assert done.code == 0, done
     assert f"{key} of {LLZTO} is withdrawn" in done.err
     assert "models that saw it: conductivity@1" in done.err
     assert traces(home, key, content, thumbnail) == []
     assert holding(home / "files", picture) == []
 
-    replayed = run("replay", "conductivity", home=home)
+    replayed = run_here("replay", "conductivity", home=home)
     assert replayed.code == 1
     assert f"1 rows withdrawn since: {key}, withdrawn on " in replayed.out
     assert "all other rows have the same features and labels" in replayed.out
     assert replayed.out.splitlines()[-1].endswith("withdrawal; everything else is equal")
-    (listed,) = run("models", "--format", "json", home=home).rows
+    (listed,) = run_here("models", "--format", "json", home=home).rows
     assert (listed["status"], listed["withdrawn"]) == ("affected by withdrawal", 1)
 
-    again = run("materialize", "--dataset", LLZTO, "--select", "key:micrographs", home=home)
+    again = run_here("materialize", "--dataset", LLZTO, "--select", "key:micrographs", home=home)
     assert again.code == 0, again
     assert ": not ours" in again.err
-    rows = run("sql", f"FROM micrographs WHERE micrograph_id = '{key}'", home=home)
+    rows = run_here("sql", f"FROM micrographs WHERE micrograph_id = '{key}'", home=home)
     assert key not in rows.out
-    assert "nothing of it is left" in run("forget", key, "--reason", "x", home=home).error
+    assert "nothing of it is left" in run_here("forget", key, "--reason", "x", home=home).error

@@ -25,8 +25,7 @@ from orchestration.cli.demo_models import (
     model_definitions,
     write_models,
 )
-from orchestration.cli.main import main
-from tests.end_to_end.commands import COMMAND, Answer, environment
+from tests.end_to_end.commands import COMMAND, Answer, environment, run_here
 from tests.real_collections import LLZTO, UHCS
 
 pytestmark = pytest.mark.real_data
@@ -59,7 +58,7 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(real_collections, tmp_path_factory, request) -> Trained:
+def trained(real_collections, tmp_path_factory) -> Trained:
     home = tmp_path_factory.mktemp("models") / "home"
     shutil.copytree(real_collections.home, home)
     store = graindex.open(home)
@@ -68,34 +67,12 @@ def trained(real_collections, tmp_path_factory, request) -> Trained:
         refresh_vectors(store, dataset, author="test")
     definition = {"name": "pooled", "entity": "micrograph", "features": [{"vector": "micrographs"}]}
     register_feature_set(store, make_feature_set(definition), author="test")
-    capture = request.getfixturevalue("module_capture")
     answers = {}
     for name, text in (("conductivity", CONDUCTIVITY), ("constituent", CONSTITUENT)):
         config = home.parent / f"{name}.yaml"
         config.write_text(text)
-        answers[name] = capture("train", name, "--config", config, "--format", "json", home=home)
+        answers[name] = run_here("train", name, "--config", config, "--format", "json", home=home)
     return Trained(home, answers)
-
-
-@pytest.fixture(scope="module")
-def module_capture():
-    """Runs a command in this process, which saves the seconds of starting one."""
-    import contextlib
-    import io
-
-    from orchestration.cli import output
-
-    def run(*words: object, home: Path) -> Answer:
-        out, err = io.StringIO(), io.StringIO()
-        output.notes.file = err
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = main([*map(str, words), "--home", str(home)])
-        finally:
-            output.notes.file = None
-        return Answer(code, out.getvalue(), err.getvalue())
-
-    return run
 
 
 def metric(answer: Answer, name: str) -> dict[str, float]:
@@ -117,8 +94,8 @@ def test_metrics_come_with_intervals_and_leave_no_doubt_that_something_was_learn
     assert "of their session among the training rows" in trained.answers["conductivity"].err
 
 
-def test_training_again_changes_nothing_and_is_said(trained, module_capture):
-    again = module_capture("train", "constituent", "--format", "json", home=trained.home)
+def test_training_again_changes_nothing_and_is_said(trained):
+    again = run_here("train", "constituent", "--format", "json", home=trained.home)
     assert "constituent@1 stands as it was trained" in again.err
     assert again.rows == trained.answers["constituent"].rows
 
@@ -145,10 +122,10 @@ def test_the_run_is_an_asset_with_metadata_and_checks(trained):
 
 
 def test_a_fresh_process_predicts_from_two_files_without_the_home(
-    trained, module_capture, converted_encoder, tmp_path
+    trained, converted_encoder, tmp_path
 ):
     folder = tmp_path / "passed on"
-    answer = module_capture("export-model", "conductivity", "-o", folder, home=trained.home)
+    answer = run_here("export-model", "conductivity", "-o", folder, home=trained.home)
     assert answer.code == 0
     shutil.copytree(converted_encoder, tmp_path / "graindex" / "cache")
     rows = graindex.open(trained.home).table(
@@ -157,9 +134,9 @@ def test_a_fresh_process_predicts_from_two_files_without_the_home(
     )
     known, uri = (rows[name][0].as_py() for name in ("micrograph_id", "uri"))
     alone = _predict_alone(folder, uri, tmp_path)
-    inside = module_capture(
-        "predict", "conductivity", known, "--format", "json", home=trained.home
-    ).rows[0]
+    inside = run_here("predict", "conductivity", known, "--format", "json", home=trained.home).rows[
+        0
+    ]
     assert alone.code == 0, alone
     for name in ("value", "lower", "upper", "std"):
         assert alone.rows[0][name] == pytest.approx(inside[name], rel=1e-9), name
@@ -169,7 +146,7 @@ def test_a_fresh_process_predicts_from_two_files_without_the_home(
         .table("SELECT uri FROM micrographs WHERE dataset = 'uhcs' ORDER BY path LIMIT 1")["uri"][0]
         .as_py()
     )
-    refused = module_capture("predict", folder, steel, home=trained.home)
+    refused = run_here("predict", folder, steel, home=trained.home)
     assert (
         "its pixel size is unknown, and model conductivity@1 was made for 0.3745" in refused.error
     )
@@ -190,20 +167,20 @@ def _predict_alone(folder: Path, uri: str, temporary: Path) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def test_replay_succeeds(trained, module_capture):
-    answer = module_capture("replay", "conductivity", home=trained.home)
+def test_replay_succeeds(trained):
+    answer = run_here("replay", "conductivity", home=trained.home)
     assert answer.code == 0, answer
     assert answer.out.splitlines()[-1] == "replay of conductivity@1: succeeded"
 
 
-def test_models_and_report(trained, module_capture, tmp_path):
-    listed = module_capture("models", "--format", "json", home=trained.home).rows
+def test_models_and_report(trained, tmp_path):
+    listed = run_here("models", "--format", "json", home=trained.home).rows
     assert [(row["model"], row["metric"], row["status"]) for row in listed] == [
         ("conductivity", "r2", "trained"),
         ("constituent", "macro_f1", "trained"),
     ]
     page = tmp_path / "page.html"
-    assert module_capture("report", "constituent", "-o", page, home=trained.home).code == 0
+    assert run_here("report", "constituent", "-o", page, home=trained.home).code == 0
     text = page.read_text()
     assert "pearlite+spheroidite" in text
     assert not re.search(r'(src|href)="(?!data:)', text)
@@ -220,14 +197,14 @@ def test_models_and_report(trained, module_capture, tmp_path):
         (("predict", "/absent/model", "x.png"), "a model is a folder with model.safetensors"),
     ],
 )
-def test_wrong_commands_say_what_to_do(trained, module_capture, words, told):
-    assert told in module_capture(*words, home=trained.home).error
+def test_wrong_commands_say_what_to_do(trained, words, told):
+    assert told in run_here(*words, home=trained.home).error
 
 
-def test_a_definition_that_does_not_fit_the_store_is_refused(trained, module_capture, tmp_path):
+def test_a_definition_that_does_not_fit_the_store_is_refused(trained, tmp_path):
     config = tmp_path / "other.yaml"
     config.write_text(CONSTITUENT.replace("pooled", "pooledd"))
-    told = module_capture("train", "other", "--config", config, home=trained.home).error
+    told = run_here("train", "other", "--config", config, home=trained.home).error
     assert "feature set 'pooledd' is not registered; did you mean pooled?" in told
 
 
