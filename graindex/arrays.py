@@ -22,6 +22,8 @@ from graindex.progress import report
 from graindex.readers.frame import Limits, UnreadableImageError
 from graindex.readers.images import read_frames
 from graindex.readers.library_log import captured_log
+from graindex.readers.raster import check_complete
+from graindex.readers.sniff import sniff
 from graindex.readers.volumes import UnreadableVolumeError, VolumeSource, open_volume
 
 IN_MEMORY_BYTES = 1 << 30
@@ -128,9 +130,9 @@ def _image(uri: str, *, labels: bool) -> Loaded:
         message = f"{uri} cannot be read: {error.strerror or error}"
         raise OriginalError(message) from error
     name = uri.rsplit("/", 1)[-1]
-    if labels:
-        return Loaded(_label_pixels(data, name), None, content_hash(data))
     try:
+        if labels:
+            return Loaded(_label_pixels(data, name), None, content_hash(data))
         frame = read_frames(data, name, Limits(min_side_px=1))[0]
     except UnreadableImageError as error:
         raise UnreadableVolumeError(error.name, error.reason) from error
@@ -139,7 +141,10 @@ def _image(uri: str, *, labels: bool) -> Loaded:
 
 def _label_pixels(data: bytes, name: str) -> npt.NDArray[Any]:
     """Values as they are stored: what makes grey of colour would merge labels."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    image_format = sniff(data, name)
+    if image_format in ("jpeg", "png", "bmp"):
+        check_complete(data, name, image_format)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise UnreadableVolumeError(name, "no image that holds labels: PNG, BMP or TIFF")
     if pixels.ndim != 2:

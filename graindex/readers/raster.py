@@ -48,7 +48,7 @@ def read_raster(data: bytes, name: str, image_format: ImageFormat, limits: Limit
     """
     what = image_format.upper()
     with unreadable_on_error(name, what):
-        _check_complete(data, name, image_format)
+        check_complete(data, name, image_format)
         image = _PLUGINS[image_format](io.BytesIO(data))
     limits.check_area(name, *image.size)
     limits.check_side(name, *image.size)
@@ -134,7 +134,12 @@ def _orientation(image: Image.Image) -> tuple[Finding, ...]:
     )
 
 
-def _check_complete(data: bytes, name: str, image_format: ImageFormat) -> None:
+def check_complete(data: bytes, name: str, image_format: ImageFormat) -> None:
+    """Refuse a JPEG, PNG or BMP file that ends early or is damaged where its decoder may not say.
+
+    Raises:
+        UnreadableImageError: what is missing.
+    """
     if image_format == "jpeg":
         _check_jpeg(data, name)
     elif image_format == "png":

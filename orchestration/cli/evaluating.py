@@ -72,6 +72,8 @@ def evaluate(
     _print(evaluated, how, per_image=per_image)
     for file in written:
         notes.print(f"{file} written")
+    if written:
+        notes.print("in the pictures truth is green, prediction pink, and what both outline yellow")
 
 
 def _print(evaluated: Sequence["Evaluated"], how: Format, *, per_image: bool) -> None:
@@ -91,11 +93,13 @@ def _print(evaluated: Sequence["Evaluated"], how: Format, *, per_image: bool) ->
         {
             "by pixel": name,
             "mean": pooled[f"pixel_{name}"],
-            "sd over images": pooled[f"pixel_{name}_std"],
+            "sd over images": pooled[f"pixel_{name}_std"] if len(evaluated) > 1 else None,
         }
         for name in PIXEL_MEASURES
     ]
     emit(measures, how, ("by pixel", "mean", "sd over images"))
+    if judged == 0:
+        return  # too few particles anywhere for a median
     sizes = [
         {
             "median diameter": weight,

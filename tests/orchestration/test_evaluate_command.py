@@ -86,10 +86,23 @@ def test_without_per_image_there_is_one_row_and_csv_holds_the_same(folders, caps
     assert float(line["f1_50"]) == row["f1_50"]
 
 
-def test_the_table_for_people_shows_particles_pixels_and_sizes(folders, capsys):
+def test_the_table_for_people_shows_particles_pixels_and_sizes(folders, tmp_path, capsys):
     out = run(capsys, folders / "found", folders / "truth")
-    for words in ("f1_50", "matthews", "sd over images", "by area or volume"):
+    for words in ("f1_50", "matthews", "sd over images"):
         assert words in out
+    assert "by area or volume" not in out, "no image holds particles enough for a median"
+    tifffile.imwrite(tmp_path / "many.tif", discs([10] * 12, 30))
+    out = run(capsys, tmp_path / "many.tif", tmp_path / "many.tif")
+    assert "by area or volume" in out
+    assert "nan" not in out
+
+
+def test_a_truncated_label_image_is_one_line(folders, tmp_path, capsys):
+    data = (folders / "found" / "a.png").read_bytes()
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(data[: len(data) // 2])
+    told = run(capsys, cut, folders / "truth" / "a.tif", code=2)
+    assert "cut.png: truncated PNG" in told
 
 
 def test_two_files_may_have_different_names_and_formats(folders, tmp_path, capsys):
