@@ -1,0 +1,72 @@
+"""What a training says about itself: a record for each epoch, and what it was made from.
+
+Out of scope: training.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.options import TrainingOptions
+from models.segment.star_convex.patches import Example
+
+CODE_VERSION = "1"
+"""Raised whenever the same images and options would train another network."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch of a learning curve.
+
+    Attributes:
+        epoch: from 1.
+        learning_rate: at its end.
+        loss: of the training patches, mean of the epoch.
+        probability_loss: its cross-entropy.
+        distance_loss: its mean absolute error in pixels of the scaled image.
+        validation_loss: of the validation patches, with the averaged weights.
+        f1_50: particles of the validation patches found at an overlap over union of 0.5.
+        f1_75: likewise at 0.75.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    probability_loss: float
+    distance_loss: float
+    validation_loss: float
+    f1_50: float
+    f1_75: float
+
+    @property
+    def score(self) -> float:
+        """Mean of F1 at 0.5 and 0.75."""
+        return (self.f1_50 + self.f1_75) / 2
+
+
+def epochs_of(records: Sequence[Mapping[str, Any]]) -> list[EpochRecord]:
+    """Records read back from JSON."""
+    return [EpochRecord(**record) for record in records]
+
+
+def fingerprint(
+    config: NetworkConfig,
+    options: TrainingOptions,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+) -> str:
+    """SHA-256 in hex over all that decides a training's outcome."""
+    settings = (CODE_VERSION, asdict(config), asdict(options))
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, examples in (("training", training), ("validation", validation)):
+        digest.update(f"{name} {len(examples)}".encode())
+        for example in examples:
+            for array in (example.grey, example.labels):
+                digest.update(f"{example.group} {array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

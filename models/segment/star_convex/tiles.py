@@ -1,0 +1,87 @@
+"""Candidates of an image of any size: the network runs on tiles that overlap.
+
+Out of scope: the scale of the image (`prediction`), choosing among candidates (`shapes`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.segment.star_convex.config import NetworkConfig, StarConvexError
+from models.segment.star_convex.network import StarConvexNetwork
+from models.segment.star_convex.shapes import Floats, Shapes, candidates, joined
+
+Forward = Callable[[Floats], tuple[Floats, Floats]]
+"""(Y, X) in whole strides → probability (Y / grid, X / grid), distances (rays, …, …) in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How an image is cut.
+
+    Attributes:
+        core_px: side of what a tile contributes.
+        overlap_px: what it sees beyond on each side. The network hardly reaches farther than 128
+            pixels, so that labels do not depend on the tiles but for a few pixels.
+    """
+
+    core_px: int = 768
+    overlap_px: int = 128
+
+    def __post_init__(self) -> None:
+        """Refuse what cuts nothing."""
+        if self.core_px < 1 or self.overlap_px < 0:
+            raise StarConvexError(
+                f"tiles of {self.core_px} px with {self.overlap_px} px of overlap: take at least "
+                "1 and 0"
+            )
+
+
+def torch_forward(network: StarConvexNetwork) -> Forward:
+    """The network in evaluation mode, on the device that it is on."""
+    network.eval()
+    device = next(network.parameters()).device
+
+    def forward(image: Floats) -> tuple[Floats, Floats]:
+        with torch.inference_mode():
+            grey = torch.from_numpy(image)[None, None].to(device)
+            logits, distances = network(grey)
+            return torch.sigmoid(logits)[0, 0].cpu().numpy(), distances[0].cpu().numpy()
+
+    return forward
+
+
+def image_candidates(
+    forward: Forward, image: Floats, config: NetworkConfig, least: float, tiling: Tiling
+) -> Shapes:
+    """Candidates of a whole image, each from the tile in whose core its centre lies.
+
+    Args:
+        forward: runs the network.
+        image: (Y, X) float32, normalised and scaled.
+        config: of the network.
+        least: probability.
+        tiling: cores and overlaps are rounded up to whole strides, so that the grid stays in step.
+    """
+    stride = config.stride
+    core, overlap = (-(-side // stride) * stride for side in (tiling.core_px, tiling.overlap_px))
+    rows, columns = image.shape
+    padded = np.pad(image, ((0, -rows % stride), (0, -columns % stride)), mode="edge")
+    parts = []
+    for top, left in _corners(padded.shape, core):
+        y0, x0 = max(top - overlap, 0), max(left - overlap, 0)
+        tile = padded[y0 : top + core + overlap, x0 : left + core + overlap]
+        shapes = candidates(*forward(np.ascontiguousarray(tile)), config.grid, least)
+        points = shapes.points + np.array([y0, x0], dtype=np.float32)
+        end = np.minimum([top + core, left + core], image.shape)
+        own = np.all((points >= [top, left]) & (points < end), axis=1)
+        parts.append(Shapes(points, shapes.distances, shapes.probability).take(np.asarray(own)))
+    return joined(parts, config.rays)
+
+
+def _corners(shape_px: tuple[int, ...], core: int) -> Iterator[tuple[int, int]]:
+    for top in range(0, shape_px[0], core):
+        for left in range(0, shape_px[1], core):
+            yield top, left

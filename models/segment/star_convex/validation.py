@@ -1,0 +1,93 @@
+"""How good a network is on images that it does not learn from, and which thresholds suit it.
+
+Out of scope: choosing those images (`training.hold_out`), whole images (`prediction`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from models.measure.matching import MatchCounts, match_counts
+from models.measure.matching_overlap import label_overlap
+from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.fitting import batch_loss
+from models.segment.star_convex.network import StarConvexNetwork
+from models.segment.star_convex.options import TrainingOptions
+from models.segment.star_convex.patches import Patch, Prepared, plain_patch
+from models.segment.star_convex.shapes import Labels, Shapes, candidates, render, suppress
+from models.segment.star_convex.tiles import torch_forward
+
+PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
+OVERLAPS = (0.3, 0.4, 0.5)
+
+_PROBABILITY, _OVERLAP = 0.5, 0.4
+
+
+def validation_patches(
+    examples: Sequence[Prepared], config: NetworkConfig, options: TrainingOptions
+) -> list[Patch]:
+    """The same patches in every epoch: of each image some, at the wanted scale, unchanged."""
+    return [
+        plain_patch(
+            example, options.patch_px, config, np.random.default_rng([options.seed, image, number])
+        )
+        for image, example in enumerate(examples)
+        for number in range(options.validation_patches)
+    ]
+
+
+def validate(network: StarConvexNetwork, patches: Sequence[Patch]) -> tuple[float, float, float]:
+    """Loss, and F1 of the particles at an overlap over union of 0.5 and 0.75.
+
+    Args:
+        network: in evaluation mode.
+        patches: one or more.
+    """
+    with torch.inference_mode():
+        losses = [batch_loss(network, [patch]).total.item() for patch in patches]
+    found = _candidates(network, patches, _PROBABILITY)
+    labels = [
+        _labels(shapes, patch, _OVERLAP) for shapes, patch in zip(found, patches, strict=True)
+    ]
+    f1 = [pooled_f1(patches, labels, threshold) for threshold in (0.5, 0.75)]
+    return float(np.mean(losses)), f1[0], f1[1]
+
+
+def choose_thresholds(network: StarConvexNetwork, patches: Sequence[Patch]) -> tuple[float, float]:
+    """Least probability and allowed overlap with the best mean F1 at 0.5 and 0.75.
+
+    Args:
+        network: in evaluation mode.
+        patches: of images that it did not learn from.
+    """
+    found = _candidates(network, patches, min(PROBABILITIES))
+    best, most = (_PROBABILITY, _OVERLAP), -1.0
+    for probability in PROBABILITIES:
+        for overlap in OVERLAPS:
+            labels = [
+                _labels(shapes.take(shapes.probability > probability), patch, overlap)
+                for shapes, patch in zip(found, patches, strict=True)
+            ]
+            score = sum(pooled_f1(patches, labels, threshold) for threshold in (0.5, 0.75))
+            if score > most:
+                best, most = (probability, overlap), score
+    return best
+
+
+def pooled_f1(patches: Sequence[Patch], labels: Sequence[Labels], threshold: float) -> float:
+    """F1 of the particles of all patches together; pixels that are not valid do not count."""
+    total = MatchCounts(threshold, 0, 0, 0, 0.0)
+    for patch, found in zip(patches, labels, strict=True):
+        total += match_counts(label_overlap(patch.labels, found * patch.valid), threshold)
+    return total.f1
+
+
+def _candidates(network: StarConvexNetwork, patches: Sequence[Patch], least: float) -> list[Shapes]:
+    forward = torch_forward(network)
+    return [candidates(*forward(patch.image), network.config.grid, least) for patch in patches]
+
+
+def _labels(shapes: Shapes, patch: Patch, overlap: float) -> Labels:
+    rows, columns = patch.labels.shape
+    return render(suppress(shapes, overlap), (rows, columns))[0]
