@@ -120,9 +120,10 @@ def methods(network: Any, thresholds: tuple[float, float]) -> dict[str, Segment]
     """Ways to segment an image, by name."""
     from dataclasses import replace
 
-    from models.segment.star_convex.prediction import PredictionOptions, segment_image
+    from models.segment.star_convex.finding import PredictionOptions
+    from models.segment.star_convex.prediction import segment_image
     from models.segment.star_convex.targets import typical_diameter_px
-    from models.segment.star_convex.tiles import torch_forward
+    from models.segment.star_convex.torch_runtime import torch_forward
     from models.segment.watershed import segment_image as watershed
 
     forward = torch_forward(network)

@@ -5,7 +5,6 @@ the first vector of a process a matter of half a second.
 """
 
 import hashlib
-import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from models.encode.config import EncoderConfig, EncoderUnavailableError
 from models.encode.openvino_engine import OpenVinoEngine
-from models.encode.openvino_runtime import core, ov
+from models.encode.openvino_runtime import core, keep_model, ov
 from models.processors import processors
 
 _CONVERSION_VERSION = 1
@@ -44,7 +43,7 @@ def converted(config: EncoderConfig, cache_dir: str | None) -> tuple[ov.Model, s
     folder = Path(cache_dir) / f"encoder-{_cache_key(config, weights)}"
     if not folder.is_dir():
         model, digest = convert(config)
-        _keep(model, folder)
+        keep_model(model, folder)
         return model, digest
     model = core().read_model(folder / "network.xml")
     return model, model.get_rt_info(_DIGEST_PATH).astype(str)
@@ -99,17 +98,3 @@ def _cache_key(config: EncoderConfig, weights: Path) -> str:
     versions = [version(package) for package in ("torch", "timm", "openvino")]
     parts = (_CONVERSION_VERSION, config.backbone, config.pooling, content, *versions)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _keep(model: ov.Model, folder: Path) -> None:
-    """Write beside and rename, so that no process reads half a network."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        written = Path(scratch) / "network"
-        written.mkdir()
-        ov.save_model(model, written / "network.xml", compress_to_fp16=False)
-        try:
-            written.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same network
-                raise

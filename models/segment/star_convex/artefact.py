@@ -6,21 +6,22 @@ Out of scope: where they are kept, checkpoints of a training (`checkpoint`).
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from models.segment.star_convex.config import NetworkConfig, StarConvexError
+from models.segment.star_convex.card import (
+    CARD_NAME,
+    FORMAT_VERSION,
+    KIND,
+    WEIGHTS_NAME,
+    Card,
+    config_of,
+    read_card,
+)
+from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.network import StarConvexNetwork, build_network
-
-KIND = "star-convex"
-FORMAT_VERSION = 1
-WEIGHTS_NAME = "weights.safetensors"
-CARD_NAME = "card.json"
-
-Card = dict[str, Any]
 
 
 def save_artefact(
@@ -64,7 +65,7 @@ def load_artefact(folder: Path) -> tuple[StarConvexNetwork, Card]:
     Raises:
         StarConvexError: a file is missing, is not what it should be, or does not fit the other.
     """
-    card = _read_card(folder / CARD_NAME)
+    card = read_card(folder)
     try:
         config = config_of(card["network"])
         tensors = load_file(folder / WEIGHTS_NAME)
@@ -81,30 +82,6 @@ def load_artefact(folder: Path) -> tuple[StarConvexNetwork, Card]:
         detail = " ".join(str(error).split())[:200]
         raise StarConvexError(f"weights and card in {folder} do not fit: {detail}") from error
     return network.eval(), card
-
-
-def config_of(record: dict[str, Any]) -> NetworkConfig:
-    """The configuration that `dataclasses.asdict` made a record of, also after JSON.
-
-    Raises:
-        TypeError: a field is unknown.
-        KeyError: `decoder_filters` is missing.
-    """
-    return NetworkConfig(**record | {"decoder_filters": tuple(record["decoder_filters"])})
-
-
-def _read_card(path: Path) -> Card:
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StarConvexError(f"{path} is no readable card ({error}): save it again") from error
-    if not isinstance(card, dict) or card.get("kind") != KIND:
-        raise StarConvexError(f"{path} is no card of a star-convex network")
-    if card.get("format") != FORMAT_VERSION:
-        raise StarConvexError(
-            f"{path} has format {card.get('format')}, this version reads {FORMAT_VERSION}"
-        )
-    return card
 
 
 def _single(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.phantoms.scattered import ScatteredPhantom, scatter
+from models.phantoms.sem import SemPhantom, render
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.distractors import paste_background, print_on
 from models.segment.star_convex.scaling import normalised, resized, scale_factor
@@ -22,6 +23,8 @@ Labels = npt.NDArray[np.int32]
 
 MARGIN_PX = 32
 """Seen by the targets beyond the patch, so that its border does not cut their distances."""
+
+_GRAINS = 0.4  # of the phantoms
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,30 @@ def _with_targets(
 
 
 def _phantom(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
-    """Loose particles of any look; every eighth image is bare."""
+    """Loose particles of any look, or grains packed densely as in a ceramic."""
+    if rng.random() < _GRAINS:
+        return _grains(side_px, diameter_px, rng)
+    return _loose(side_px, diameter_px, rng)
+
+
+def _grains(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
+    made = render(
+        SemPhantom(
+            seed=int(rng.integers(2**31)),
+            shape_px=(side_px, side_px),
+            pixel_size_um=1.0,
+            grain_diameter_um=float(np.clip(diameter_px, 6, side_px / 4)),
+            roughness=float(rng.uniform(0, 1)),
+            brightness=float(rng.uniform(60, 180)),
+            noise_std=float(rng.uniform(0, 25)),
+            databar=False,
+        )
+    )
+    return normalised(made.image), made.labels
+
+
+def _loose(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
+    """Particles of any look; every eighth image is bare."""
     sign = 1 if rng.random() < 0.5 else -1
     contrast = sign * float(rng.uniform(15, 110))
     phantom = ScatteredPhantom(

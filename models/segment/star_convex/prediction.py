@@ -3,13 +3,13 @@
 Out of scope: training, files.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.segment.star_convex.config import NetworkConfig, StarConvexError
+from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.refinement import refine
 from models.segment.star_convex.scaling import LEAST_SIDE_PX, normalised, resized, scale_factor
 from models.segment.star_convex.shapes import (
@@ -20,42 +20,10 @@ from models.segment.star_convex.shapes import (
     render,
     suppress,
 )
-from models.segment.star_convex.tiles import Forward, Tiling, image_candidates
+from models.segment.star_convex.tiles import Forward, image_candidates
 
 _CLOSE = 0.1  # relative change of the typical diameter below which it counts as found
 _OCTAVE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionOptions:
-    """How particles are found.
-
-    Attributes:
-        diameter_px: typical diameter in the image; None: it is estimated.
-        probability: of the least probable particle, 0…1.
-        overlap: area of the intersection over the smaller area that two particles may share.
-        passes: how often an estimated diameter is corrected, at most.
-        refine: whether outlines are corrected by grey levels.
-        tiling: of large images.
-    """
-
-    diameter_px: float | None = None
-    probability: float = 0.5
-    overlap: float = 0.4
-    passes: int = 3
-    refine: bool = False
-    tiling: Tiling = field(default_factory=Tiling)
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.diameter_px is not None and not self.diameter_px > 0:
-            raise StarConvexError(f"diameter_px is {self.diameter_px}: take more than 0")
-        if not (0 < self.probability < 1 and 0 <= self.overlap <= 1):
-            raise StarConvexError(
-                f"probability {self.probability} and overlap {self.overlap}: take shares, 0…1"
-            )
-        if self.passes < 0:
-            raise StarConvexError(f"passes is {self.passes}: take 0 or more")
 
 
 _DEFAULT = PredictionOptions()

@@ -15,7 +15,7 @@ from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raised whenever the same images and options would train another network."""
 
 

@@ -4,53 +4,15 @@ Out of scope: the scale of the image (`prediction`), choosing among candidates (
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from models.segment.star_convex.config import NetworkConfig, StarConvexError
-from models.segment.star_convex.network import StarConvexNetwork
+from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.finding import Tiling
 from models.segment.star_convex.shapes import Floats, Shapes, candidates, joined
 
 Forward = Callable[[Floats], tuple[Floats, Floats]]
 """(Y, X) in whole strides → probability (Y / grid, X / grid), distances (rays, …, …) in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """How an image is cut.
-
-    Attributes:
-        core_px: side of what a tile contributes.
-        overlap_px: what it sees beyond on each side. The network hardly reaches farther than 128
-            pixels, so that labels do not depend on the tiles but for a few pixels.
-    """
-
-    core_px: int = 768
-    overlap_px: int = 128
-
-    def __post_init__(self) -> None:
-        """Refuse what cuts nothing."""
-        if self.core_px < 1 or self.overlap_px < 0:
-            raise StarConvexError(
-                f"tiles of {self.core_px} px with {self.overlap_px} px of overlap: take at least "
-                "1 and 0"
-            )
-
-
-def torch_forward(network: StarConvexNetwork) -> Forward:
-    """The network in evaluation mode, on the device that it is on."""
-    network.eval()
-    device = next(network.parameters()).device
-
-    def forward(image: Floats) -> tuple[Floats, Floats]:
-        with torch.inference_mode():
-            grey = torch.from_numpy(image)[None, None].to(device)
-            logits, distances = network(grey)
-            return torch.sigmoid(logits)[0, 0].cpu().numpy(), distances[0].cpu().numpy()
-
-    return forward
 
 
 def image_candidates(

@@ -16,7 +16,7 @@ from models.segment.star_convex.network import StarConvexNetwork
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Patch, Prepared, plain_patch
 from models.segment.star_convex.shapes import Labels, Shapes, candidates, render, suppress
-from models.segment.star_convex.tiles import torch_forward
+from models.segment.star_convex.torch_runtime import torch_forward
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 OVERLAPS = (0.3, 0.4, 0.5)

@@ -5,14 +5,14 @@ import pytest
 
 from models.measure.matching import evaluate
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
-from models.segment.star_convex.network import build_network
-from models.segment.star_convex.openvino_forward import openvino_forward
+from models.segment.star_convex.finding import PredictionOptions, Tiling
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Augmentation, prepare
-from models.segment.star_convex.prediction import PredictionOptions, segment_image
+from models.segment.star_convex.prediction import segment_image
 from models.segment.star_convex.scaling import normalised, resized, scale_factor
 from models.segment.star_convex.shapes import candidates
-from models.segment.star_convex.tiles import Tiling, image_candidates, torch_forward
+from models.segment.star_convex.tiles import image_candidates
+from models.segment.star_convex.torch_runtime import torch_forward
 from models.segment.star_convex.training import train
 from models.segment.star_convex.validation import choose_thresholds, validation_patches
 
@@ -77,25 +77,6 @@ def test_labels_do_not_depend_on_the_tiles(segment, made_particles, core_px):
     agreement = evaluate(whole, tiled)
     assert agreement.at(0.9).f1 == 1
     assert ((whole > 0) != (tiled > 0)).mean() < 1e-3
-
-
-def test_openvino_finds_what_torch_finds(segment, small_network, made_particles):
-    grey = made_particles(303, shape_px=(190, 250)).image
-    config = small_network.network.config
-    forward = openvino_forward(small_network.network, threads=1)
-    found = segment_image(forward, config, grey, options=PredictionOptions(probability=LEAST))
-    agreement = evaluate(segment(grey).labels, found.labels)
-    assert agreement.true_count > 5
-    assert agreement.at(0.95).f1 == 1
-
-
-def test_a_network_that_openvino_runs_otherwise_is_refused(tiny_config):
-    network = build_network(tiny_config)
-    network.features.register_forward_hook(  # tracing makes a constant of the size
-        lambda module, inputs, output: output + float(inputs[0].shape[-1])
-    )
-    with pytest.raises(StarConvexError, match="does not survive conversion"):
-        openvino_forward(network, threads=1)
 
 
 def test_every_candidate_comes_from_one_tile():
