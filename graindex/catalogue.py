@@ -60,7 +60,10 @@ def refresh_dataset(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
 
 def _declared(recipe: Recipe) -> Record:
     """Columns of `datasets` that the user declared."""
-    own = {"modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement", "checks"}
+    own = {
+        "modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement",
+        "annotations", "checks",
+    }  # fmt: skip
     voxel = zip("zyx", recipe.declared_voxel_size_um or (None,) * 3, strict=True)
     return {
         **recipe.model_dump(exclude=own),
@@ -71,8 +74,11 @@ def _declared(recipe: Recipe) -> Record:
 
 
 def dataset_input_hash(recipe: Recipe, listing: Listing) -> str:
-    """Hash that changes when a collection's registration or any of its files does."""
-    return listing.signature(recipe.model_dump_json(exclude={"checks"}))
+    """Hash that changes when a collection's registration or any of its files does.
+
+    Annotations have rows and hashes of their own.
+    """
+    return listing.signature(recipe.model_dump_json(exclude={"annotations", "checks"}))
 
 
 def refresh_samples(store: "Store", recipe: Recipe, *, author: str) -> Outcome:

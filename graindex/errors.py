@@ -24,6 +24,10 @@ class OriginalError(GraindexError, OSError):
     """An original is gone, unreadable, or no longer what was catalogued."""
 
 
+class AnnotationError(OriginalError):
+    """An annotation is wrong, empty, or does not fit the image that it is of."""
+
+
 class WriteConflictError(GraindexError):
     """Other processes kept writing the same rows for as long as we were willing to retry."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from graindex.annotations import ANNOTATIONS_CODE_VERSION, inputs_of_annotations
 from graindex.catalogue import DATASETS_CODE_VERSION, SAMPLES_CODE_VERSION, dataset_input_hash
 from graindex.checking import SHOWN, Problem
 from graindex.confounding import CONFOUNDERS_CODE_VERSION, inputs_of_confounders
@@ -93,6 +94,9 @@ DERIVED: dict[str, Derived] = {
         PARTICLES_2D_CODE_VERSION,
         lambda s, r: inputs_of_particles_2d(s, r.dataset),
         recalibrations=lambda s, r: recalibrations_of_particles_2d(s, r.dataset),
+    ),
+    "particle_annotations": Derived(
+        "micrograph_id", ANNOTATIONS_CODE_VERSION, inputs_of_annotations
     ),
     "particle_labels_3d": Derived(
         "volume_id",

@@ -155,27 +155,32 @@ def recalibrations_of_particles_2d(store: "Store", dataset: str) -> set[str]:
     return stale(rows, sizes)
 
 
-def load_mask(store: "Store", row: Mapping[str, object]) -> LabelImage:
+def load_mask(store: "Store", row: Mapping[str, object], *, asset: str = _MASKS) -> LabelImage:
     """Labels of an image's whole frame: (Y, X) uint16 or uint32, 0 is background and databar.
 
     Args:
         store: where it lies.
-        row: its row of the table `particle_masks_2d`.
+        row: its row of the table `particle_masks_2d`, or of another that holds masks.
+        asset: what is to be materialised where the mask is gone.
 
     Raises:
         OriginalError: the label image is gone or damaged.
     """
+    return decode_labels(_mask_file(store, row, asset))
+
+
+def _mask_file(store: "Store", row: Mapping[str, object], asset: str = _MASKS) -> bytes:
     name, address = row["micrograph_id"], str(row["mask"])
     try:
         data = store.files.get(address)
     except FileNotFoundError as error:
-        message = f"mask of {name} is gone; materialise {_MASKS} again"
+        message = f"mask of {name} is gone; materialise {asset} again"
         raise OriginalError(message) from error
     if content_hash(data) != address:
         where = store.files.address(address)
-        message = f"mask of {name} is damaged; delete {where} and materialise {_MASKS} again"
+        message = f"mask of {name} is damaged; delete {where} and materialise {asset} again"
         raise OriginalError(message)
-    return decode_labels(data)
+    return data
 
 
 def _options(recipe: Recipe) -> WatershedOptions:

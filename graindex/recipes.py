@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from graindex.annotation_settings import AnnotationSettings
 from graindex.errors import CollectionError
 from graindex.location import Location
 from graindex.settings import first_problem
@@ -108,6 +109,7 @@ class Recipe(BaseModel):
     volumes: VolumeSettings = VolumeSettings()
     segmentation: Annotated[WatershedOptions, _options_of(WatershedOptions)] = WatershedOptions()
     measurement: Annotated[MeasureOptions, _options_of(MeasureOptions)] = MeasureOptions()
+    annotations: AnnotationSettings = AnnotationSettings()
     checks: CheckLimits = CheckLimits()
     registered_at: datetime
 
@@ -118,6 +120,9 @@ class Recipe(BaseModel):
             raise ValueError(message)
         if self.kind == "micrographs" and self.declared_voxel_size_um is not None:
             message = "declared_voxel_size_um is of volumes; images take --pixel-size-um"
+            raise ValueError(message)
+        if self.kind == "volumes" and self.annotations.uri is not None:
+            message = "annotations are of images; volumes take files named like NAME_labels.tif"
             raise ValueError(message)
         return self
 
@@ -166,7 +171,7 @@ def save_recipe(location: Location, recipe: Recipe) -> None:
 def _written(recipe: Recipe) -> dict[str, Any]:
     """What the file says: of nested settings only what differs from the defaults."""
     whole = recipe.model_dump()
-    nested = ("volumes", "segmentation", "measurement", "checks")
+    nested = ("volumes", "segmentation", "measurement", "annotations", "checks")
     kept = {name: value for name, value in whole.items() if name not in nested}
     for name in nested:
         default = Recipe.model_fields[name].get_default()

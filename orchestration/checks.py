@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from assets.resources import DATASETS, StoreResource
+from graindex.annotation_checks import ANNOTATION_CHECKS
 from graindex.check_list import IMAGE_CHECKS, PARTICLE_CHECKS, VOLUME_CHECKS
 from graindex.check_results import CheckResult, record_results, run_checks
 from graindex.checking import Check
@@ -24,6 +25,7 @@ DECLARED: tuple[Check, ...] = (
     *IMAGE_CHECKS,
     *VOLUME_CHECKS,
     *PARTICLE_CHECKS,
+    *ANNOTATION_CHECKS,
     *LABEL_CHECKS,
     *IMAGE_FAULT_CHECKS,
 )

@@ -6,6 +6,7 @@ Out of scope: what any of them does.
 
 import dagster as dg
 
+from assets.annotations import particle_annotations
 from assets.collections import datasets, samples
 from assets.micrographs import image_quality, micrograph_vectors, micrographs
 from assets.models import trained_models, training_sets
@@ -29,6 +30,7 @@ defs = dg.Definitions(
         micrograph_vectors,
         particle_masks_2d,
         particles_2d,
+        particle_annotations,
         volumes,
         particle_labels_3d,
         particles_3d,

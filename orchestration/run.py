@@ -14,7 +14,7 @@ from assets.models import MODELS
 from assets.processes import PROCESS_TAG, process_tag
 from assets.resources import DATASETS, StoreResource
 from assets.table_metadata import RECALIBRATED
-from graindex.errors import CollectionError
+from graindex.errors import CollectionError, GraindexError
 from graindex.recipes import Kind
 from graindex.store import Store
 from orchestration.definitions import defs
@@ -276,8 +276,18 @@ def _is_of_check(event: dg.DagsterEvent) -> bool:
 
 
 def _cause(event: dg.DagsterEvent) -> str:
-    """The innermost error of a failed step, in one line."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
+    """Why a step failed, in one line: as the store says it, else the innermost error."""
+    error, chain = event.step_failure_data.error, []
+    while error is not None:
+        chain.append(error)
         error = error.cause
-    return " ".join(error.message.split()) if error is not None else str(event.message)
+    own = _names_of(GraindexError)
+    for told in chain:
+        if told.cls_name in own:
+            return " ".join(told.message.partition(": ")[2].split())
+    return " ".join(chain[-1].message.split()) if chain else str(event.message)
+
+
+def _names_of(kind: type[Exception]) -> set[str]:
+    """Names of a class of errors and of all classes below it."""
+    return {kind.__name__}.union(*(_names_of(below) for below in kind.__subclasses__()))

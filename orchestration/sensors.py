@@ -8,6 +8,7 @@ import json
 import dagster as dg
 
 from assets.resources import DATASETS, StoreResource
+from graindex.annotation_sources import annotation_signature
 from graindex.catalogue import dataset_input_hash
 from graindex.errors import CollectionError
 from graindex.scan import list_collection
@@ -33,11 +34,12 @@ def new_files(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.S
         try:
             recipe = opened.recipe(name)
             listing = list_collection(recipe.location_uri)
+            annotations = annotation_signature(recipe.annotations)
         except CollectionError as error:
             problems.append(str(error))
             continue
         jobs[name] = CATALOG[recipe.kind]
-        after[name] = dataset_input_hash(recipe, listing)
+        after[name] = dataset_input_hash(recipe, listing) + annotations
     changed = sorted(name for name in after if before.get(name) != after[name])
     partitions = set(context.instance.get_dynamic_partitions(str(DATASETS.name)))
     new = [name for name in changed if name not in partitions]

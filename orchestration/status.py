@@ -29,6 +29,7 @@ from orchestration.instance import open_instance
 Record = dict[str, object]
 ENDINGS = ("passed", "warned", "failed")
 _COMMON = ("datasets", "samples")
+_ANNOTATIONS = "particle_annotations"
 _ASSETS: dict[Kind, tuple[str, ...]] = {
     "micrographs": (
         *_COMMON,
@@ -37,6 +38,7 @@ _ASSETS: dict[Kind, tuple[str, ...]] = {
         "micrograph_vectors",
         "particle_masks_2d",
         "particles_2d",
+        _ANNOTATIONS,
         "electrode_statistics",
         "image_faults",
         "near_duplicates",
@@ -62,7 +64,7 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
         for dataset in datasets:
             recipe = store.recipe(dataset)
             changed = files_changed(store, recipe)
-            for asset in _ASSETS[recipe.kind]:
+            for asset in assets_of(store, recipe):
                 rows, stale, why = _state(store, recipe, asset, changed)
                 history = _history(instance, asset, dataset)
                 recalibration = history.pop("recalibration")
@@ -77,6 +79,12 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
                     }
                 )
     return records
+
+
+def assets_of(store: Store, recipe: Recipe) -> list[str]:
+    """What a collection fills; annotations only where it has, or had, some."""
+    annotated = recipe.annotations.uri or row_count(store, _ANNOTATIONS, recipe.dataset)
+    return [asset for asset in _ASSETS[recipe.kind] if asset != _ANNOTATIONS or annotated]
 
 
 State = tuple[int, int, str]

@@ -4,6 +4,7 @@ Out of scope: which table holds which column (`schemas.tables`) and how a column
 (`schemas.arrow`, `schemas.ddl`, `schemas.expectations`, `schemas.dictionary`).
 """
 
+from schemas.annotation_fields import ANNOTATION_FIELDS
 from schemas.feature_fields import FEATURE_FIELDS
 from schemas.field import HEX_ID, HEX_SHA256, Field, Kind, count, number, text
 from schemas.history_fields import HISTORY_FIELDS
@@ -195,6 +196,7 @@ FIELDS: dict[str, Field] = {
         _QUALITY,
         _VECTORS,
         PARTICLE_FIELDS,
+        ANNOTATION_FIELDS,
         STATISTIC_FIELDS,
         VOLUME_FIELDS,
         FEATURE_FIELDS,

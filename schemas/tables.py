@@ -3,6 +3,7 @@
 Out of scope: what a column means, which is `schemas.fields`.
 """
 
+from schemas.annotation_tables import ANNOTATION_TABLES
 from schemas.feature_tables import FEATURE_TABLES
 from schemas.history_tables import HISTORY_TABLES
 from schemas.model_tables import MODEL_TABLES
@@ -238,6 +239,7 @@ TABLES: dict[str, Table] = {
         *_ALL,
         *VOLUME_TABLES,
         *PARTICLE_TABLES,
+        *ANNOTATION_TABLES,
         *FEATURE_TABLES,
         *MODEL_TABLES,
         *QUALITY_TABLES,
@@ -253,6 +255,7 @@ LAKE_ASSETS = (
     "image_quality",
     "volumes",
     "particle_masks_2d",
+    "particle_annotations",
     "particle_labels_3d",
     "particles_2d",
     "particles_3d",
@@ -270,6 +273,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "micrographs": ("acquisition_readings", "findings", "quarantine"),
     "micrograph_vectors": ("vector_index",),
     "near_duplicates": ("compared_images",),
+    "particle_annotations": ("annotation_findings",),
     "volumes": ("volume_phases", "volume_findings", "quarantine"),
 }
 """Tables of a collection that are written, and checked, along with an asset."""

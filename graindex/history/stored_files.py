@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NO_ADDRESSES = frozenset(
     {
+        "annotation_hash",
         "content_hash",
         "input_hash",
         "listing_hash",

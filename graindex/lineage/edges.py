@@ -90,6 +90,13 @@ EDGES: tuple[Edge, ...] = (
     Edge("faults", "micrograph", rows("image_faults", _IMAGE, _IMAGE)),
     Edge("vector", "micrograph", rows("vector_index", _IMAGE, _IMAGE)),
     Edge("mask", "micrograph", rows("particle_masks_2d", _IMAGE, _IMAGE)),
+    Edge("annotation", "micrograph", rows("particle_annotations", _IMAGE, _IMAGE)),
+    Edge(
+        "annotation",
+        "file",
+        rows("particle_annotations", _IMAGE, "annotation_hash"),
+        of_upstream=False,
+    ),
     Edge("label_volume", "volume", rows("particle_labels_3d", _VOLUME, _VOLUME)),
     Edge("particle", "mask", rows("particles_2d", _PARTICLE, _IMAGE)),
     Edge("particle", "label_volume", rows("particles_3d", _PARTICLE, _VOLUME)),

@@ -38,6 +38,7 @@ SELECT id, text FROM (
     UNION ALL SELECT grey_hash, grey_uri FROM {volumes}
     UNION ALL SELECT phases_hash, phases_uri FROM {volumes}
     UNION ALL SELECT labels_hash, labels_uri FROM {volumes}
+    UNION ALL SELECT DISTINCT annotation_hash, annotation_uri FROM {particle_annotations}
 ) WHERE id IN ({ids})
 """
 _PARTICLES = """
@@ -82,6 +83,14 @@ KINDS: Mapping[str, NodeKind] = {
     "faults": NodeKind("rows of faults"),
     "vector": NodeKind("vectors", _VECTORS),
     "mask": NodeKind("masks"),
+    "annotation": NodeKind(
+        "annotations",
+        _text(
+            "particle_annotations",
+            "micrograph_id",
+            "annotation || ', ' || particle_count || ' particles'",
+        ),
+    ),
     "label_volume": NodeKind("label volumes"),
     "particle": NodeKind("particles", _PARTICLES),
     "contact": NodeKind("contacts"),

@@ -32,6 +32,7 @@ _PLACES = (
     ("volumes", ("grey_uri", "path", "uri"), "grey_hash"),
     ("volumes", ("phases_uri",), "phases_hash"),
     ("volumes", ("labels_uri",), "labels_hash"),
+    ("particle_annotations", ("annotation_uri",), "annotation_hash"),
 )
 
 

@@ -9,6 +9,15 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.annotation_options import (
+    AllowEmptyOption,
+    ClassOption,
+    MasksOption,
+    MaskValues,
+    MaskValuesOption,
+    MaxOverlapOption,
+    annotation_fields,
+)
 from orchestration.cli.options import (
     BinderPhaseOption,
     ClosingPxOption,
@@ -117,6 +126,11 @@ def add(
     dtype: Annotated[
         str, typer.Option(help="Type of files without a header.", rich_help_panel=_VOLUMES)
     ] = "uint16",
+    masks: MasksOption = None,
+    class_: ClassOption = None,
+    mask_values: MaskValuesOption = MaskValues.AUTO,
+    max_overlap: MaxOverlapOption = 0.1,
+    allow_empty: AllowEmptyOption = False,
     dataset_path: Annotated[
         str | None,
         typer.Option(
@@ -149,12 +163,22 @@ def add(
 
     Registering the same PATH again updates everything that the options say.
     """
+    from graindex.annotation_sources import survey
     from graindex.registration import register_collection
     from graindex.store import open_store
 
     volumes = kind is KindChoice.VOLUMES
     brightness = polarity or (Polarity.BRIGHT if volumes else Polarity.AUTO)
+    annotations = annotation_fields(
+        masks,
+        path,
+        classes=class_,
+        mask_values=mask_values,
+        max_overlap=max_overlap,
+        allow_empty=allow_empty,
+    )
     store = open_store(home)
+    annotated = survey(annotations, path)
     registered = register_collection(
         store,
         path,
@@ -173,6 +197,7 @@ def add(
         source=source,
         licence=licence,
         citation=citation,
+        annotations=annotations,
         volumes={
             "content": content.value,
             "shape": shape,
@@ -197,6 +222,6 @@ def add(
             "contact_ring_um": contact_ring_um,
         },
     )
-    for line in registered.lines():
+    for line in (*registered.lines(), *annotated):
         notes.print(line)
     notes.print(f"next: graindex materialize --dataset {dataset}")

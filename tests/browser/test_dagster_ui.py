@@ -24,6 +24,7 @@ GROUPS = {
     "micrograph_vectors": "embeddings",
     "particle_masks_2d": "particles",
     "particles_2d": "particles",
+    "particle_annotations": "particles",
     "volumes": "catalogue",
     "particle_labels_3d": "particles",
     "particles_3d": "particles",
@@ -112,7 +113,9 @@ def test_an_asset_tells_its_columns_with_units_owners_and_counts(page: Page) -> 
     expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
 
 
-@pytest.mark.parametrize("asset", sorted(GROUPS.keys() - {"datasets", "samples", *FOUND}))
+@pytest.mark.parametrize(
+    "asset", sorted(GROUPS.keys() - {"datasets", "samples", "particle_annotations", *FOUND})
+)
 def test_a_materialisation_shows_counts_snapshot_and_a_picture(page: Page, asset: str) -> None:
     page.goto(f"/assets/{asset}?view=events")
     collection = ELECTRODES if asset in OF_VOLUMES | {"electrode_statistics"} else SEM

@@ -1,6 +1,7 @@
 """The sensor asks for a run exactly when a collection's files or registration changed."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,23 @@ def test_a_changed_registration_asks_for_a_run(watcher: Watcher, folder: Path) -
     watcher.look()
     register_collection(watcher.store, str(folder), dataset="first", declared_pixel_size_um=0.25)
     assert watcher.requested() == ["first"]
+
+
+def test_a_changed_annotation_asks_for_a_run(watcher: Watcher, folder: Path) -> None:
+    masks = folder.parent / "masks"
+    masks.mkdir()
+    write(masks / "a.png", 1)
+    register_collection(
+        watcher.store, str(folder), dataset="first", annotations={"uri": str(masks)}
+    )
+    assert watcher.requested() == ["first"]
+    assert watcher.requested() == []
+    write(masks / "b.png", 2)
+    assert watcher.requested() == ["first"]
+    shutil.rmtree(masks)
+    skipped = watcher.look()
+    assert not skipped.run_requests
+    assert "masks is not there" in str(skipped.skip_reason.skip_message)
 
 
 def test_going_back_to_an_earlier_state_asks_again(watcher: Watcher, folder: Path) -> None:

@@ -43,6 +43,7 @@ ID, OTHER = key(NAME), key(image_name(5, 2))
 CONTENT = sha256("content of", NAME)
 PARTICLE, STATEMENT = key("particle"), key("statement")
 PICTURE, MASK = b"\xff\xd8 picture of it", b"mask of it"
+DRAWN = b"drawn by hand on it"
 OLD, NEW = vector(NAME_SEED := 31, 1), vector(NAME_SEED, 2)
 NEEDLES = (ID, CONTENT, PARTICLE, STATEMENT)
 
@@ -86,6 +87,30 @@ def populate(store: Store) -> None:
         made(micrograph_id=OTHER, mask=shared, overlay=shared, **found),
     ]
     put(store, "particle_masks_2d", masks)
+    drawn = store.files.put(DRAWN)
+    annotations = [
+        made(
+            micrograph_id=one,
+            annotation=f"{name}.png",
+            annotation_uri="/drawn.json",
+            annotation_format="coco",
+            annotation_hash=SHA,
+            file_size_bytes=1,
+            mask=address,
+            particle_count=1,
+            particle_fraction=0.5,
+            annotation_classes="{}",
+            overlap_px=1,
+            overlay=address,
+        )
+        for one, name, address in ((ID, "it", drawn), (OTHER, "other", shared))
+    ]
+    put(store, "particle_annotations", annotations)
+    said = [
+        made(annotation=name, finding="overlap_settled", detail="1 pixels", micrograph_id=one)
+        for one, name in ((ID, "it"), (OTHER, "other"))
+    ]
+    put(store, "annotation_findings", said)
     compact(store, author="test")
     findings = [
         {"dataset": PLATES, "micrograph_id": image, "finding": "odd", "detail": "grey"}
@@ -192,13 +217,16 @@ def done(populated: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 def test_what_it_touches_is_told_before(done):
     counted = {thing.what: (thing.now, thing.snapshots) for thing in done.told.things}
-    for table in ("micrographs", "image_quality", "labels", "findings", "near_duplicates"):
+    for table in (
+        "micrographs", "image_quality", "labels", "findings", "near_duplicates",
+        "particle_annotations", "annotation_findings",
+    ):  # fmt: skip
         assert counted[f"rows of {table}"][0] == 1
     assert counted["rows of check_failures"] == (1, counted["rows of check_failures"][1])
     assert counted["rows of training_rows"][0] == 1
     assert counted["rows of predictions"][0] == 2  # of the training, and left out
     assert counted["vectors of micrographs"][0] == 1
-    assert counted["thumbnails, masks, overlays"][0] == 3
+    assert counted["thumbnails, masks, overlays"][0] == 4
     assert counted["models that saw it"][0] == 1
     assert counted["unfinished runs of its collection"][0] == 1
     assert done.told.models == ["grain@1"]
@@ -212,13 +240,13 @@ def test_it_is_nowhere(done):
     assert traces(home, *NEEDLES) == []
     assert traces(done.before.location.folder, *NEEDLES) != []
     hashes = [vector_hash(unit) for unit, _ in (OLD, NEW)]
-    files = [sha_of(data) for data in (PICTURE, MASK)]
+    files = [sha_of(data) for data in (PICTURE, MASK, DRAWN)]
     assert traces(home, *hashes, *files) == []
     assert holding(home, *(text.encode() for text in (*hashes, *files, PARTICLE))) == []
     for unit, _ in (OLD, NEW):
         assert holding(done.before.location.folder / "vectors", unit.tobytes()) != []
         assert holding(home / "vectors", unit.tobytes()) == []
-    assert holding(home / "files", PICTURE, MASK) == []
+    assert holding(home / "files", PICTURE, MASK, DRAWN) == []
     assert list((home / "work").rglob("*.parquet")) == []
     assert noted(done.store.location) == []
 

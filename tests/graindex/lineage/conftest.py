@@ -50,6 +50,13 @@ def images_of(dataset, names, specimen):
         "image_quality": rows("image_quality", *each),
         "vector_index": rows("vector_index", *each, vector_table="micrographs", vector_hash=SHA),
         "particle_masks_2d": rows("particle_masks_2d", *each, mask=SHA),
+        "particle_annotations": rows(
+            "particle_annotations",
+            *each,
+            mask=SHA,
+            annotation_hash="4" * 64,
+            annotation_uri=f"/drawn/{dataset}.json",
+        ),
         "particles_2d": rows("particles_2d", *own),
         "electrode_statistics": rows(
             "electrode_statistics",

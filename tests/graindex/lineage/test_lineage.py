@@ -74,7 +74,7 @@ def test_rows_lead_to_what_their_features_read_and_to_labels_known_then(chain):
 def test_forward_of_an_image_is_what_its_tables_name(chain):
     """The list is written down by hand from what the home was filled with."""
     image, sets = key("a1"), {SIZES[1]: "sizes", STATES[1]: "states"}
-    expected = {("quality", image), ("vector", image), ("mask", image)}
+    expected = {("quality", image), ("vector", image), ("mask", image), ("annotation", image)}
     expected |= {("particle", particle("a1", number)) for number in (1, 2)}
     expected |= {("statistics", key("s1")), ("duplicate_pair", f"{image}~{key('b1')}")}
     expected |= {("label", key("early"))}
@@ -96,6 +96,7 @@ def test_forward_of_an_image_is_what_its_tables_name(chain):
         ("volume", key("v")),
         ("sample", key("s1")),
         ("file", "2" * 64),
+        ("file", "4" * 64),
         ("column", "datasets.declared_pixel_size_um"),
         ("statistics", key("v")),
     ],
@@ -128,6 +129,7 @@ def test_every_name_is_understood(reading):
         "b1.tif": ("file", content("b1")),
         content("a2"): ("file", content("a2")),
         "/v/grey.tif": ("file", "1" * 64),
+        f"/drawn/{A}.json": ("file", "4" * 64),
         key("early"): ("label", key("early")),
         f"vector={key('a1')}": ("vector", key("a1")),
     }
@@ -161,7 +163,9 @@ def test_model_is_traced_in_the_state_that_it_was_trained_on(own_chain):
 
 def test_before_anything_was_registered_nothing_rests_on_an_image(own_chain):
     first = own_chain.lineage(key("a1"), forward=True, as_of=2)
-    assert set(first.counts) == {"quality", "vector", "mask", "particle", "statistics"}
+    assert set(first.counts) == {
+        "quality", "vector", "mask", "annotation", "particle", "statistics",
+    }  # fmt: skip
 
 
 def test_empty_home_answers(store):
