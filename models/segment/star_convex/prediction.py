@@ -3,6 +3,8 @@
 Out of scope: training, files.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,6 @@ from models.segment.star_convex.shapes import (
     Floats,
     Segmentation,
     Shapes,
-    no_shapes,
     render,
     suppress,
 )
@@ -24,6 +25,10 @@ from models.segment.star_convex.tiles import Forward, image_candidates
 
 _CLOSE = 0.1  # relative change of the typical diameter below which it counts as found
 _OCTAVE = 0.5
+_ENLARGED = 2.0  # at most, where the diameter is estimated: four times the pixels, and the time
+_EVIDENCE_POWER = 4
+_KEPT_EVIDENCE = 0.2  # share of it that a corrected scale must keep
+_WEAK = 0.5  # surer shapes alone would make the scale depend on how sure they must be
 
 
 _DEFAULT = PredictionOptions()
@@ -89,9 +94,9 @@ def find_shapes(
     """Shapes in an image, and the typical diameter that it was scaled by; None if none is found.
 
     Where the diameter is not given, the image is looked at in full, half, quarter, … size. The
-    scale starts from where particles cover the most, weighted by their probability and by how near
-    they are to the diameter that the network is trained for. It then follows the median diameter
-    found, until that changes by less than a tenth.
+    scale starts from the size with the most evidence (`evidence`) and follows the median diameter
+    found, until that changes by less than a tenth or most of the evidence is gone; an image is
+    enlarged twice at most.
 
     Args:
         forward: runs the network.
@@ -102,30 +107,54 @@ def find_shapes(
     if options.diameter_px is not None:
         given = options.diameter_px
         return at_scale(forward, config, image, given, options), given
-    shapes, assumed = _best_octave(forward, config, image, options)
-    for _ in range(options.passes if len(shapes) else 0):
-        found = float(np.median(shapes.diameter_px))
-        if abs(found / assumed - 1) < _CLOSE:
+    weak = replace(options, probability=min(options.probability, _WEAK))
+
+    def look(diameter: float) -> _Look:
+        shapes = at_scale(forward, config, image, diameter, weak)
+        sure = shapes.take(shapes.probability > options.probability)
+        return _Look(diameter, sure, evidence(shapes, diameter))
+
+    best = max((look(diameter) for diameter in _octaves(config, image)), key=lambda at: at.evidence)
+    least = config.diameter_px / _ENLARGED
+    for _ in range(options.passes if len(best.shapes) else 0):
+        found = max(float(np.median(best.shapes.diameter_px)), least)
+        if abs(found / best.diameter_px - 1) < _CLOSE:
             break
-        corrected = at_scale(forward, config, image, found, options)
-        if not len(corrected):
+        corrected = look(found)
+        if not len(corrected.shapes) or corrected.evidence < _KEPT_EVIDENCE * best.evidence:
             break
-        shapes, assumed = corrected, found
-    return shapes, assumed if len(shapes) else None
+        best = corrected
+    return best.shapes, best.diameter_px if len(best.shapes) else None
 
 
-def _best_octave(
-    forward: Forward, config: NetworkConfig, image: Floats, options: PredictionOptions
-) -> tuple[Shapes, float]:
-    """Of the full, half, quarter, … size the shapes that cover the most, and the diameter there."""
-    best, assumed = no_shapes(config.rays), config.diameter_px
-    most, factor = 0.0, 1.0
+def evidence(shapes: Shapes, diameter_px: float) -> float:
+    """How much speaks for a scale: the area of all shapes, weighted by their probability.
+
+    By its fourth power, since texture that is seen too large makes many shapes, hardly any of them
+    sure; and less the farther a shape is from the size that the network is trained for, as a
+    Gaussian of one octave.
+
+    Args:
+        shapes: found at the scale, the improbable ones too.
+        diameter_px: that the image was scaled by.
+    """
+    octaves = np.log2(np.maximum(shapes.diameter_px, 1e-3) / diameter_px)
+    weight = shapes.probability.astype(np.float64) ** _EVIDENCE_POWER
+    return float((shapes.area_px2 * weight) @ np.exp(-0.5 * octaves**2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is seen at one scale."""
+
+    diameter_px: float
+    shapes: Shapes
+    evidence: float
+
+
+def _octaves(config: NetworkConfig, image: Floats) -> Iterator[float]:
+    """Typical diameters for which the image is taken in full, half, quarter, … size."""
+    factor = 1.0
     while factor == 1.0 or factor * max(image.shape) >= LEAST_SIDE_PX:
-        diameter = config.diameter_px / factor
-        shapes = at_scale(forward, config, image, diameter, options)
-        octaves = np.log2(np.maximum(shapes.diameter_px, 1e-3) / diameter)
-        covered = float((shapes.area_px2 * shapes.probability) @ np.exp(-0.5 * octaves**2))
-        if covered > most:
-            best, assumed, most = shapes, diameter, covered
+        yield config.diameter_px / factor
         factor *= _OCTAVE
-    return best, assumed

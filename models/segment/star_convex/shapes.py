@@ -4,16 +4,20 @@ Out of scope: the network's maps of an image (`tiles`), the outline by grey leve
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import maximum_filter
 from stardist.geometry import dist_to_coord, polygons_to_label_coord
 from stardist.nms import non_maximum_suppression_inds
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
+_PEAK = 5  # grid points; two particles whose middles are nearer are not told apart anyway
 _LEAST_PX = 1e-3  # of a distance: a polygon does not run through its own centre
 
 
@@ -91,15 +95,19 @@ def joined(parts: list[Shapes], rays: int) -> Shapes:
 
 
 def candidates(probability: Floats, distances: Floats, grid: int, least: float) -> Shapes:
-    """A polygon at every grid point whose probability is above `least`.
+    """A polygon at every grid point that is the most probable of the 5 × 5 around it.
+
+    The polygons of neighbours overlap nearly whole, so that suppression would leave one of them;
+    leaving them out before, of a thousand particles takes a tenth of the time.
 
     Args:
         probability: (Y / grid, X / grid).
         distances: (rays, Y / grid, X / grid) pixels.
         grid: pixels per prediction.
-        least: probability.
+        least: probability that a candidate must pass.
     """
-    rows, columns = np.nonzero(probability > least)
+    peak = probability >= maximum_filter(probability, size=_PEAK, mode="nearest")
+    rows, columns = np.nonzero(peak & (probability > least))
     points = np.stack([rows, columns], axis=1).astype(np.float32) * np.float32(grid)
     rays = np.ascontiguousarray(distances[:, rows, columns].T, dtype=np.float32)
     return Shapes(points, np.maximum(rays, _LEAST_PX), probability[rows, columns])
@@ -120,10 +128,17 @@ def suppress(shapes: Shapes, overlap: float) -> Shapes:
         return shapes
     order = np.lexsort((shapes.points[:, 1], shapes.points[:, 0], -shapes.probability))
     ranked = shapes.take(order)
-    kept = non_maximum_suppression_inds(
-        ranked.distances, ranked.points, ranked.probability, thresh=overlap, verbose=0
-    )
+    # its threads meet once for every kept polygon: seconds where another process has the cores
+    with _openmp().limit(limits=1):
+        kept = non_maximum_suppression_inds(
+            ranked.distances, ranked.points, ranked.probability, thresh=overlap, verbose=0
+        )
     return ranked.take(np.asarray(kept, dtype=np.bool_))
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def render(shapes: Shapes, shape_px: tuple[int, int]) -> tuple[Labels, Floats]:

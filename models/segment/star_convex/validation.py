@@ -1,6 +1,6 @@
 """How good a network is on images that it does not learn from, and which thresholds suit it.
 
-Out of scope: choosing those images (`training.hold_out`), whole images (`prediction`).
+Out of scope: choosing those images (`training.hold_out`).
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,20 @@ import torch
 
 from models.measure.matching import MatchCounts, match_counts
 from models.measure.matching_overlap import label_overlap
+from models.segment.star_convex.confidence import Calibration, calibrate
 from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.fitting import batch_loss
 from models.segment.star_convex.network import StarConvexNetwork
 from models.segment.star_convex.options import TrainingOptions
-from models.segment.star_convex.patches import Patch, Prepared, plain_patch
+from models.segment.star_convex.patches import Example, Patch, Prepared, plain_patch
+from models.segment.star_convex.prediction import segment_image
 from models.segment.star_convex.shapes import Labels, Shapes, candidates, render, suppress
+from models.segment.star_convex.tiles import Forward
 from models.segment.star_convex.torch_runtime import torch_forward
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
+FINE_PROBABILITIES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
 OVERLAPS = (0.3, 0.4, 0.5)
 
 _PROBABILITY, _OVERLAP = 0.5, 0.4
@@ -73,6 +78,58 @@ def choose_thresholds(network: StarConvexNetwork, patches: Sequence[Patch]) -> t
             if score > most:
                 best, most = (probability, overlap), score
     return best
+
+
+def choose_probability(
+    forward: Forward, config: NetworkConfig, examples: Sequence[Example], overlap: float
+) -> float:
+    """Least probability with the best mean F1 at 0.5 and 0.75 on whole images of unknown scale.
+
+    It differs from what suits patches of the right scale, where there is no texture that is seen
+    too large.
+
+    Args:
+        forward: runs the network.
+        config: of the network.
+        examples: that it did not learn from.
+        overlap: that two particles may share.
+    """
+    scores = []
+    for probability in FINE_PROBABILITIES:
+        options = PredictionOptions(probability=probability, overlap=overlap)
+        counts = [MatchCounts(threshold, 0, 0, 0, 0.0) for threshold in (0.5, 0.75)]
+        for example in examples:
+            found = segment_image(forward, config, example.grey, options=options).labels
+            shared = label_overlap(example.labels, found)
+            counts = [total + match_counts(shared, total.threshold) for total in counts]
+        scores.append(sum(total.f1 for total in counts))
+    return FINE_PROBABILITIES[int(np.argmax(scores))]
+
+
+def calibration(
+    forward: Forward, config: NetworkConfig, examples: Sequence[Example], options: PredictionOptions
+) -> Calibration:
+    """What the network's probability is worth, by the particles of whole images.
+
+    A particle is right that shares more than half of the pixels of it and a true one.
+
+    Args:
+        forward: runs the network.
+        config: of the network.
+        examples: that it did not learn from.
+        options: as it will be used.
+
+    Raises:
+        StarConvexError: too few particles to tell.
+    """
+    probability, right = [], []
+    for example in examples:
+        found = segment_image(forward, config, example.grey, options=options)
+        shared = label_overlap(example.labels, found.labels)
+        matched = shared.predicted_index[shared.iou > 0.5]
+        probability.append(found.confidence[shared.predicted_labels - 1])
+        right.append(np.isin(np.arange(len(shared.predicted_labels)), matched))
+    return calibrate(np.concatenate(probability), np.concatenate(right))
 
 
 def pooled_f1(patches: Sequence[Patch], labels: Sequence[Labels], threshold: float) -> float:

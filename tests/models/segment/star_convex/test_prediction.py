@@ -87,7 +87,7 @@ def test_every_candidate_comes_from_one_tile():
         probability = image[::2, ::2]
         return probability, np.ones((4, *probability.shape), np.float32)
 
-    image = np.random.default_rng(0).random((150, 210), dtype=np.float32)
+    image = np.random.default_rng(0).random((160, 208), dtype=np.float32)
     whole = candidates(*forward(image), 2, 0.5)
     tiled = image_candidates(forward, image, config, 0.5, Tiling(48, 16))
     order = np.lexsort((tiled.points[:, 1], tiled.points[:, 0]))
