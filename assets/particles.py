@@ -32,7 +32,7 @@ _HEADLINES = (
 @dg.asset(
     partitions_def=DATASETS,
     group_name="particles",
-    kinds={"duckdb", "parquet", "opencv"},
+    kinds={"duckdb", "parquet", "openvino"},
     owners=OWNERS,
     tags=OF_IMAGES,
     code_version=MASKS_CODE_VERSION,
@@ -42,7 +42,7 @@ _HEADLINES = (
 def particle_masks_2d(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    """Particles of each image as labels, by a watershed of its content without the databar."""
+    """Particles of each image as labels: by a trained network, or by watershed where asked."""
     opened = store.open()
     dataset = context.partition_key
     outcome = refresh_masks_2d(opened, opened.recipe(dataset), author=author(context))

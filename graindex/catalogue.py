@@ -29,6 +29,7 @@ from graindex.records import (
 )
 from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, Original, list_collection
+from graindex.segmentation import settings_record
 from graindex.volume_scan import list_volumes
 from schemas.arrow import empty, from_records
 from schemas.tables import TABLES
@@ -68,7 +69,7 @@ def _declared(recipe: Recipe) -> Record:
     return {
         **recipe.model_dump(exclude=own),
         **{f"declared_voxel_size_{axis}_um": size for axis, size in voxel},
-        "segmentation_settings": settings_json(recipe.segmentation),
+        "segmentation_settings": settings_json(settings_record(recipe.segmentation)),
         "measurement_settings": settings_json(recipe.measurement),
     }
 

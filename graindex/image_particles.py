@@ -19,6 +19,8 @@ from graindex.image_calibration import LENGTH, calibrated, changed, stale
 from graindex.kept_rows import distinct, standing
 from graindex.label_images import (
     LabelImage,
+    confidence_of,
+    decode_confidence,
     decode_labels,
     encode_labels,
     outline_picture,
@@ -30,8 +32,12 @@ from graindex.parallel import in_threads
 from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
+from graindex.segmentation import Options, method_of
+from graindex.segmenters import segmenter_digest
 from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
 from models.measure.particles_2d import measure_particles_2d
+from models.processors import processors
+from models.segment.star_convex.finding import CODE_VERSION as STAR_CONVEX_VERSION
 from models.segment.watershed import CODE_VERSION as WATERSHED_VERSION
 from models.segment.watershed import WatershedOptions
 from schemas.arrow import arrow_schema, from_columns, from_records
@@ -40,8 +46,8 @@ from schemas.tables import TABLES
 if TYPE_CHECKING:
     from graindex.store import Store
 
-MASKS_CODE_VERSION = f"1+watershed.{WATERSHED_VERSION}"
-PARTICLES_2D_CODE_VERSION = f"1+particles.{MEASURE_VERSION}"
+MASKS_CODE_VERSION = f"1+star-convex.{STAR_CONVEX_VERSION}+watershed.{WATERSHED_VERSION}"
+PARTICLES_2D_CODE_VERSION = f"2+particles.{MEASURE_VERSION}"
 
 _MASKS = "particle_masks_2d"
 _PARTICLES = "particles_2d"
@@ -183,9 +189,20 @@ def _mask_file(store: "Store", row: Mapping[str, object], asset: str = _MASKS) -
     return data
 
 
-def _options(recipe: Recipe) -> WatershedOptions:
+def _options(recipe: Recipe) -> Options:
     """Of images: grey levels are all they have, so values of phases mean nothing."""
-    return dataclasses.replace(recipe.segmentation, phase_values=None)
+    options = recipe.segmentation
+    if isinstance(options, WatershedOptions):
+        return dataclasses.replace(options, phase_values=None)
+    return options
+
+
+def _settings(options: Options) -> str:
+    """Everything that decides the labels of given pixels, besides the code; as JSON."""
+    if isinstance(options, WatershedOptions):
+        return settings_json(options)
+    weights = segmenter_digest(options.model)
+    return settings_json({**dataclasses.asdict(options), "model_sha256": weights})
 
 
 def _images(store: "Store", dataset: str) -> dict[str, Record]:
@@ -204,8 +221,8 @@ def _masks(store: "Store", dataset: str, images: Mapping[str, Record]) -> dict[s
     }
 
 
-def _mask_inputs(images: Mapping[str, Record], options: WatershedOptions) -> dict[str, str]:
-    settings = settings_json(options)
+def _mask_inputs(images: Mapping[str, Record], options: Options) -> dict[str, str]:
+    settings = _settings(options) if images else ""
     return {key: sha256(pixels_hash(image), settings) for key, image in images.items()}
 
 
@@ -224,26 +241,30 @@ def _corners(image: Record) -> tuple[int, int, int, int]:
     return y0, x0, y1, x1
 
 
-def _mask_record(store: "Store", image: Record, options: WatershedOptions) -> Record:
+def _mask_record(store: "Store", image: Record, options: Options) -> Record:
     content = load_content(image, store.limits)
     y0, x0, y1, x1 = _corners(image)
     frame = (int(str(image["height_px"])), int(str(image["width_px"])))
-    labels = segment_content(content, options, frame_shape=frame, corner=(y0, x0))
-    inside = labels[y0:y1, x0:x1]
+    found = segment_content(
+        content, options, frame_shape=frame, corner=(y0, x0), concurrency=processors()
+    )
+    inside = found.labels[y0:y1, x0:x1]
+    settings = _settings(options)
     picture = outline_picture(content, inside)
+    mask = encode_labels(found.labels, found.confidence)
     with writing(store.location):
-        mask, overlay = store.files.put(encode_labels(labels)), store.files.put(picture)
+        mask_address, overlay = store.files.put(mask), store.files.put(picture)
     return {
         "dataset": image["dataset"],
         "micrograph_id": image["micrograph_id"],
-        "mask": mask,
-        "segmentation_method": "watershed",
+        "mask": mask_address,
+        "segmentation_method": method_of(options),
         "segmentation_source": "grey",
-        "segmentation_settings": settings_json(options),
+        "segmentation_settings": settings,
         "particle_count": int(inside.max(initial=0)),
         "particle_fraction": np.count_nonzero(inside) / inside.size,
         "overlay": overlay,
-        "input_hash": sha256(pixels_hash(image), settings_json(options)),
+        "input_hash": sha256(pixels_hash(image), settings),
         "code_version": MASKS_CODE_VERSION,
     }
 
@@ -251,10 +272,12 @@ def _mask_record(store: "Store", image: Record, options: WatershedOptions) -> Re
 def _particle_rows(store: "Store", mask: Record) -> pa.Table:
     """Particles of one image, measured inside its content box; columns in µm are null yet."""
     y0, x0, y1, x1 = _corners(mask)
-    labels = load_mask(store, mask)[y0:y1, x0:x1]
+    data = _mask_file(store, mask)
+    labels = decode_labels(data)[y0:y1, x0:x1]
     columns = measure_particles_2d(labels, image=load_content(mask, store.limits))
     columns["x_px"] += x0
     columns["y_px"] += y0
+    columns["segmentation_confidence"] = confidence_of(columns["label"], decode_confidence(data))
     parent, address = str(mask["micrograph_id"]), str(mask["mask"])
     keys = [sha256(parent, address, str(label))[:16] for label in columns["label"].tolist()]
     same = {

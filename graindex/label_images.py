@@ -5,6 +5,7 @@ Out of scope: the method that finds them (`models.segment`), label volumes
 """
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -14,40 +15,94 @@ import tifffile
 from PIL import Image
 
 from graindex.originals import Grey8
+from graindex.readers.library_log import captured_log
+from graindex.segmentation import Options
+from graindex.segmenters import load_segmenter
+from models.measure.arrays import InvalidVolumeError
 from models.measure.overlays import outline_overlay
+from models.segment.star_convex.config import StarConvexError
 from models.segment.watershed import Labels, WatershedOptions, segment_image
 
 LabelImage = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+Floats = npt.NDArray[np.float32]
+ExtraTag = tuple[int, str, int, bytes, bool]
+
+CONFIDENCE_TAG = 65_100
+"""Of the range that TIFF leaves to private use."""
 
 PICTURE_SIDE_PX = 640
 _PICTURE_QUALITY = 75
+_DECIMALS = 4  # of confidences: the last bits of a network differ between processors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Particles of an image.
+
+    Attributes:
+        labels: (Y, X) int32, 0 is background, particles from 1.
+        confidence: (N,) float32 of labels 1…N, 0…1; None where the method gives none.
+    """
+
+    labels: Labels
+    confidence: Floats | None
 
 
 def segment_content(
     content: Grey8,
-    options: WatershedOptions,
+    options: Options,
     *,
     frame_shape: tuple[int, int],
     corner: tuple[int, int],
-) -> Labels:
+    concurrency: int = 1,
+) -> Found:
     """Segment a micrograph without its databar, whose pixels hold no label.
 
     Args:
         content: (Y, X) grey levels inside the content box.
-        options: of the watershed.
+        options: of the method.
         frame_shape: (Y, X) of the whole frame.
         corner: (y0, x0) of the content box in it.
-
-    Returns:
-        (Y, X) int32 of the whole frame, 0 is background and databar.
+        concurrency: images that are segmented side by side.
 
     Raises:
         InvalidVolumeError: the content cannot be segmented.
+        ModelError: the network that the options name is not there.
     """
+    found = segment_grey(content, options, concurrency=concurrency)
     labels: Labels = np.zeros(frame_shape, np.int32)
     (y0, x0), (rows, columns) = corner, content.shape
-    labels[y0 : y0 + rows, x0 : x0 + columns] = segment_image(content, options=options)
-    return labels
+    labels[y0 : y0 + rows, x0 : x0 + columns] = found.labels
+    return Found(labels, found.confidence)
+
+
+def segment_grey(grey: npt.NDArray[Any], options: Options, *, concurrency: int = 1) -> Found:
+    """Find the particles of an image.
+
+    Args:
+        grey: (Y, X) grey levels; with phases named in the options, phases.
+        options: of the method.
+        concurrency: images that are segmented side by side.
+
+    Raises:
+        InvalidVolumeError: the image cannot be segmented.
+        ModelError: the network that the options name is not there.
+    """
+    if isinstance(options, WatershedOptions):
+        return Found(segment_image(grey, options=options), None)
+    # torch takes two seconds to import, which a watershed need not wait for
+    from models.segment.star_convex.prediction import (  # noqa: PLC0415
+        segment_image as find_star_convex,
+    )
+
+    segmenter = load_segmenter(options.model, concurrency=concurrency)
+    chosen = segmenter.prediction(options)
+    try:
+        found = find_star_convex(segmenter.forward, segmenter.config, grey, options=chosen)
+    except StarConvexError as error:
+        raise InvalidVolumeError(str(error)) from error
+    confidence = segmenter.calibration.confidence(found.confidence)
+    return Found(found.labels, np.round(confidence, _DECIMALS).astype(np.float32))
 
 
 def label_type(labels: npt.NDArray[np.integer[Any]]) -> type[np.uint16] | type[np.uint32]:
@@ -55,10 +110,14 @@ def label_type(labels: npt.NDArray[np.integer[Any]]) -> type[np.uint16] | type[n
     return np.uint16 if labels.max(initial=0) < 1 << 16 else np.uint32
 
 
-def encode_labels(labels: npt.NDArray[np.integer[Any]]) -> bytes:
-    """A (Y, X) label image as compressed TIFF; equal labels give equal bytes.
+def encode_labels(labels: npt.NDArray[np.integer[Any]], confidence: Floats | None = None) -> bytes:
+    """A (Y, X) label image as compressed TIFF; equal labels and confidences give equal bytes.
 
     OME metadata would carry an identifier drawn at random, and so change the content's address.
+
+    Args:
+        labels: integers, 0 is background.
+        confidence: (N,) of labels 1…N, 0…1, kept in a tag of its own (`confidence_tags`).
     """
     buffer = io.BytesIO()
     tifffile.imwrite(
@@ -68,6 +127,7 @@ def encode_labels(labels: npt.NDArray[np.integer[Any]]) -> bytes:
         compression="zlib",
         metadata=None,
         software=False,
+        extratags=confidence_tags(confidence),
     )
     return buffer.getvalue()
 
@@ -76,6 +136,33 @@ def decode_labels(data: bytes) -> LabelImage:
     """The (Y, X) label image that `encode_labels` wrote."""
     labels: LabelImage = tifffile.imread(io.BytesIO(data))
     return labels
+
+
+def decode_confidence(data: bytes) -> Floats | None:
+    """(N,) float32 of labels 1…N of a file with `confidence_tags`; None where there is none."""
+    try:
+        with captured_log(), tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            tag = tiff.pages.first.tags.get(CONFIDENCE_TAG)
+    except tifffile.TiffFileError:
+        return None
+    return None if tag is None else np.atleast_1d(np.asarray(tag.value, dtype=np.float32))
+
+
+def confidence_of(labels: npt.NDArray[Any], confidence: Floats | None) -> npt.NDArray[np.float64]:
+    """(M,) confidences of M labels from those of labels 1…N; NaN where there is none."""
+    given = np.zeros(0, np.float32) if confidence is None else confidence
+    known = (labels >= 1) & (labels <= len(given))
+    values = np.full(len(labels), np.nan)
+    values[known] = given[labels[known] - 1]
+    return values
+
+
+def confidence_tags(confidence: Floats | None) -> list[ExtraTag]:
+    """Confidences of labels 1…N as a private tag of a TIFF, which other programs pass over."""
+    if confidence is None or not len(confidence):
+        return []
+    values = confidence.astype("<f4").tobytes()
+    return [(CONFIDENCE_TAG, "f", len(confidence), values, True)]
 
 
 def outline_picture(content: Grey8, labels: Labels) -> bytes:

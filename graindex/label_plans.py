@@ -89,6 +89,7 @@ def plan_labels(volume: Mapping[str, Any], recipe: Recipe) -> LabelPlan:
         InvalidVolumeError: there are phases alone, and nothing says which are particles.
     """
     options = recipe.segmentation
+    assert isinstance(options, WatershedOptions)  # the one method of volumes
     source: Literal["grey", "phases", "labels"]
     chosen: WatershedOptions | None
     if volume["labels_hash"]:

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from graindex.arrays import Loaded, Raw, loaded
 from graindex.errors import InputError
+from graindex.label_images import Floats, confidence_of, decode_confidence
+from graindex.originals import read_bytes
 from graindex.progress import report
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import electrode_statistics
@@ -72,14 +74,19 @@ def measure_file(
         phases = opened.enter_context(loaded(phases_uri, labels=True)) if phases_uri else None
         try:
             if labels.array.ndim == 2:
-                return _image(labels, grey, phases, spacing_um)
+                confidence = decode_confidence(read_bytes(labels_uri))
+                return _image(labels, grey, phases, spacing_um, confidence)
             return _volume(labels, grey, phases, spacing_um, options)
         except InvalidVolumeError as error:
             raise InputError(f"{labels_uri}: {error}") from error
 
 
 def _image(
-    labels: Loaded, grey: Loaded | None, phases: Loaded | None, spacing_um: tuple[float, ...] | None
+    labels: Loaded,
+    grey: Loaded | None,
+    phases: Loaded | None,
+    spacing_um: tuple[float, ...] | None,
+    confidence: Floats | None,
 ) -> Measured:
     if phases is not None:
         raise InvalidVolumeError("an image has no detachment: phases go with volumes alone")
@@ -90,6 +97,7 @@ def _image(
     columns = measure_particles_2d(
         labels.array, pixel_size_um=size, image=None if grey is None else grey.array
     )
+    columns["segmentation_confidence"] = confidence_of(columns["label"], confidence)
     made = {"pixel_size_um": size, **_hashes(labels=labels, grey=grey)}
     return Measured(_table("particles_2d", columns, made))
 

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,9 +26,14 @@ from pydantic import (
 from graindex.annotation_settings import AnnotationSettings
 from graindex.errors import CollectionError
 from graindex.location import Location
+from graindex.segmentation import (
+    TaggedOptions,
+    differing_settings,
+    phase_values,
+    with_method,
+)
 from graindex.settings import first_problem
 from models.measure.particles_3d import MeasureOptions
-from models.segment.watershed import WatershedOptions
 from schemas.fields import FIELDS
 
 FOLDER = "datasets"
@@ -107,7 +113,7 @@ class Recipe(BaseModel):
     modality: Literal["SEM", "TEM", "optical", "X-ray"] = "SEM"
     declared_voxel_size_um: tuple[Length, Length, Length] | None = None
     volumes: VolumeSettings = VolumeSettings()
-    segmentation: Annotated[WatershedOptions, _options_of(WatershedOptions)] = WatershedOptions()
+    segmentation: TaggedOptions = Field(default_factory=dict, validate_default=True)
     measurement: Annotated[MeasureOptions, _options_of(MeasureOptions)] = MeasureOptions()
     annotations: AnnotationSettings = AnnotationSettings()
     checks: CheckLimits = CheckLimits()
@@ -126,10 +132,16 @@ class Recipe(BaseModel):
             raise ValueError(message)
         return self
 
+    @field_validator("segmentation", mode="before")
+    @classmethod
+    def _names_its_method(cls, given: object, info: ValidationInfo) -> object:
+        kind = info.data.get("kind", "micrographs")
+        return with_method(given, kind) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
     def _phase_volumes_name_their_particles(self) -> "Recipe":
         phases = self.kind == "volumes" and self.volumes.content == "phases"
-        if phases and self.segmentation.phase_values is None:
+        if phases and phase_values(self.segmentation) is None:
             message = "phase volumes need the value that is particle (--phase)"
             raise ValueError(message)
         return self
@@ -174,6 +186,8 @@ def _written(recipe: Recipe) -> dict[str, Any]:
     nested = ("volumes", "segmentation", "measurement", "annotations", "checks")
     kept = {name: value for name, value in whole.items() if name not in nested}
     for name in nested:
+        if name == "segmentation":
+            continue
         default = Recipe.model_fields[name].get_default()
         usual = (
             default.model_dump() if isinstance(default, BaseModel) else dataclasses.asdict(default)
@@ -181,6 +195,7 @@ def _written(recipe: Recipe) -> dict[str, Any]:
         differing = {key: value for key, value in whole[name].items() if value != usual[key]}
         if differing:
             kept[name] = differing
+    kept["segmentation"] = differing_settings(recipe.segmentation)
     return kept
 
 
@@ -230,9 +245,10 @@ def make_recipe(**fields: object) -> Recipe:
         raise CollectionError(first_problem(error)) from error
 
 
-def settings_json(options: WatershedOptions | MeasureOptions) -> str:
-    """Options as JSON that is the same for equal options."""
-    return json.dumps(dataclasses.asdict(options), sort_keys=True)
+def settings_json(options: Any) -> str:
+    """A dataclass of options, or a mapping of them, as JSON that is the same for equal options."""
+    record = options if isinstance(options, Mapping) else dataclasses.asdict(options)
+    return json.dumps(record, sort_keys=True)
 
 
 def _address(location: Location, dataset: str) -> str:

@@ -5,6 +5,7 @@ Out of scope: the methods themselves (`models.segment`).
 
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,22 @@ from PIL import Image
 
 from graindex.arrays import Loaded, loaded
 from graindex.errors import InputError, OriginalError
-from graindex.label_images import label_type, segment_content
+from graindex.label_images import (
+    Floats,
+    Found,
+    confidence_tags,
+    label_type,
+    segment_content,
+    segment_grey,
+)
 from graindex.progress import report
+from graindex.segmentation import Options, make_options, phase_values
 from graindex.volume_segmentation import segment_any
 from models.calibrate.databar import find_content_box
 from models.measure.arrays import InvalidVolumeError
 from models.measure.grey import to_uint8
 from models.measure.overlays import orthogonal_sections, outline_overlay
-from models.segment.watershed import WatershedOptions, segment_image
+from models.segment.watershed import WatershedOptions
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _CLASSIC_TIFF_BYTES = 2 << 30
@@ -33,18 +42,19 @@ def segment_file(
     output: Path,
     *,
     spacing_um: tuple[float, float, float] | None,
-    options: WatershedOptions,
+    settings: Mapping[str, Any],
     overlay: Path | None = None,
 ) -> int:
     """Segment an image or a volume and write its labels as a TIFF; returns how many there are.
 
-    The databar of a micrograph is left out: its rows hold no label.
+    The databar of a micrograph is left out: its rows hold no label. Confidences of labels of an
+    image are in a tag of the TIFF, where the method gives them.
 
     Args:
         uri: image, stack, folder of slices, Zarr, HDF5 or MRC.
         output: TIFF to write, of the same shape; it appears whole or not at all.
         spacing_um: (dz, dy, dx) of a volume; None takes what the file states, or equal spacing.
-        options: of the watershed.
+        settings: options by name, `method` among them or not (`graindex.segmentation`).
         overlay: PNG to write: the particles drawn over the image, or over three sections.
 
     Raises:
@@ -56,28 +66,43 @@ def segment_file(
         raise InputError(message)
     with loaded(uri) as source, tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
         stated = spacing_um or source.spacing_um
+        options = _options(settings, "micrographs" if source.array.ndim == 2 else "volumes")
         try:
-            if source.array.ndim == 2:
-                labels = _segment_micrograph(source, options)
-            else:
-                labels = segment_any(
-                    source.array,
-                    spacing_um=stated or (1.0,) * 3,
-                    options=options,
-                    scratch=Path(scratch),
-                    progress=lambda done, total: report("segment", done, total),
-                )
+            found = _found(source, options, stated or (1.0,) * 3, Path(scratch))
         except InvalidVolumeError as error:
             raise InputError(f"{uri}: {error}") from error
+        labels = found.labels
         if overlay is not None:
             write_overlay(source.array, labels, overlay, spacing_um=stated)
-        write_labels(labels, output, spacing_um=stated if labels.ndim == 3 else None)
+        spacing = stated if labels.ndim == 3 else None
+        write_labels(labels, output, spacing_um=spacing, confidence=found.confidence)
         return int(labels.max(initial=0))
 
 
-def _segment_micrograph(source: Loaded, options: WatershedOptions) -> npt.NDArray[np.int32]:
-    if options.phase_values is not None:
-        return segment_image(source.array, options=options)
+def _options(settings: Mapping[str, Any], kind: str) -> Options:
+    try:
+        return make_options(settings, kind)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _found(source: Loaded, options: Options, spacing_um: tuple[float, ...], scratch: Path) -> Found:
+    if source.array.ndim == 2:
+        return _segment_micrograph(source, options)
+    assert isinstance(options, WatershedOptions)  # the one method of volumes
+    labels = segment_any(
+        source.array,
+        spacing_um=spacing_um,
+        options=options,
+        scratch=scratch,
+        progress=lambda done, total: report("segment", done, total),
+    )
+    return Found(labels, None)
+
+
+def _segment_micrograph(source: Loaded, options: Options) -> Found:
+    if phase_values(options) is not None:
+        return segment_grey(source.array, options)
     grey = to_uint8(source.array, source.bits_used)
     box = find_content_box(grey)
     content = np.ascontiguousarray(grey[box.y0 : box.y1, box.x0 : box.x1])
@@ -110,9 +135,19 @@ def write_overlay(
 
 
 def write_labels(
-    labels: npt.NDArray[np.int32], output: Path, *, spacing_um: tuple[float, ...] | None
+    labels: npt.NDArray[np.int32],
+    output: Path,
+    *,
+    spacing_um: tuple[float, ...] | None,
+    confidence: Floats | None = None,
 ) -> None:
     """Write labels as compressed TIFF in the smallest unsigned type, the spacing in OME metadata.
+
+    Args:
+        labels: (Y, X) or (Z, Y, X), 0 is background.
+        output: the file.
+        spacing_um: of the voxels.
+        confidence: (N,) of labels 1…N, kept in a tag of its own.
 
     Raises:
         OriginalError: it cannot be written; nothing is left behind.
@@ -134,6 +169,7 @@ def write_labels(
             metadata=told,
             compression="zlib",
             bigtiff=labels.size * np.dtype(kind).itemsize > _CLASSIC_TIFF_BYTES,
+            extratags=confidence_tags(confidence),
         )
         aside.replace(output)
     except OSError as error:

@@ -20,6 +20,7 @@ from graindex.outcome import Outcome
 from graindex.progress import report
 from graindex.recipes import Recipe
 from graindex.records import Record
+from graindex.segmentation import phase_values
 from graindex.stored_particles import StoredParticles
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import electrode_statistics
@@ -30,7 +31,7 @@ from schemas.tables import TABLES
 if TYPE_CHECKING:
     from graindex.store import Store
 
-STATISTICS_CODE_VERSION = "1"
+STATISTICS_CODE_VERSION = "2"
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -41,7 +42,9 @@ _OF_VOLUMES = (
     "distance_nearest_um", "voxels", "calibration_um",
 )  # fmt: skip
 _SHAPES = ("circularity", "aspect_ratio", "solidity")
-_OF_IMAGES = ("equivalent_diameter_px", "feret_max_px", "touches_border", *_SHAPES)
+_OF_IMAGES = (
+    "equivalent_diameter_px", "feret_max_px", "touches_border", "segmentation_confidence", *_SHAPES
+)  # fmt: skip
 _WINDOW = ("content_x0_px", "content_y0_px", "content_x1_px", "content_y1_px")
 
 
@@ -206,7 +209,7 @@ def _phase_names(recipe: Recipe) -> dict[int, str]:
     names = {recipe.measurement.phase_binder: "carbon_binder"}
     if recipe.volumes.pore_phase is not None:
         names[recipe.volumes.pore_phase] = "pore"
-    return names | dict.fromkeys(recipe.segmentation.phase_values or (), "particles")
+    return names | dict.fromkeys(phase_values(recipe.segmentation) or (), "particles")
 
 
 def _by_name(phases: Mapping[int, int], names: Mapping[int, str]) -> dict[int, int]:
@@ -254,6 +257,7 @@ def _specimen(
             feret_px=columns["feret_max_px"],
             shapes={name: columns[name] for name in _SHAPES},
             touches_border=columns["touches_border"],
+            confidence=columns["segmentation_confidence"],
             pixel_size_um=np.array([image["pixel_size_um"] for image in images], np.float64),
             window_px=np.stack([y1 - y0, x1 - x0], axis=1),
         )

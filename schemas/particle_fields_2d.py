@@ -46,7 +46,8 @@ FIELDS_2D = (
     number(
         "segmentation_confidence",
         "1",
-        "Confidence of the segmentation; null where the method gives none.",
+        "Share of particles found alike that were right, by images that the network did not learn "
+        "from; null where the method gives none.",
         lower=0,
         upper=1,
     ),

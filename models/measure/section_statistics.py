@@ -13,7 +13,11 @@ import numpy.typing as npt
 
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import COLUMNS
-from models.measure.size_distribution import miles_lantuejoul_weights, weighted_quantiles
+from models.measure.size_distribution import (
+    miles_lantuejoul_weights,
+    quantile_errors,
+    weighted_quantiles,
+)
 from models.measure.unfolding import UnfoldedSizes, unfold_diameters
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -40,6 +44,7 @@ class Sections:
         feret_px: (N,) largest Feret diameter.
         shapes: (N,) columns `circularity`, `aspect_ratio` and `solidity`; absent ones are unknown.
         touches_border: (N,) whether the edge of the image cuts the section.
+        confidence: (N,) of the segmentation, 0 … 1; NaN where it gives none.
         pixel_size_um: (M,) of each image; NaN where it is unknown.
         window_px: (M, 2) height and width of the content of each image.
     """
@@ -49,12 +54,14 @@ class Sections:
     feret_px: Floats
     shapes: Columns
     touches_border: npt.NDArray[np.bool_]
+    confidence: Floats
     pixel_size_um: Floats
     window_px: Floats
 
     def __post_init__(self) -> None:
         """Refuse columns that do not belong together."""
-        columns = (self.diameter_px, self.feret_px, self.touches_border, *self.shapes.values())
+        own = (self.diameter_px, self.feret_px, self.touches_border, self.confidence)
+        columns = (*own, *self.shapes.values())
         if any(len(column) != len(self.image) for column in columns):
             raise InvalidVolumeError("columns of sections differ in length")
         images = len(self.pixel_size_um)
@@ -72,6 +79,7 @@ class Sections:
             feret_px=self.feret_px[chosen],
             shapes={name: values[chosen] for name, values in self.shapes.items()},
             touches_border=self.touches_border[chosen],
+            confidence=self.confidence[chosen],
         )
 
 
@@ -103,8 +111,9 @@ def section_statistics(
         resamples: bootstrap samples for the standard deviation of `ball_number_fraction`.
 
     Returns:
-        Columns as those of `electrode_statistics`. `std` is of the population behind a mean, and of
-        `ball_number_fraction` the standard error; NaN where nothing is known.
+        Columns as those of `electrode_statistics`. `std` is of the population behind a mean, and
+        the standard error of `ball_number_fraction` and of `section_diameter_dNN_…`, there of the
+        count and of the segmentation's confidence (`quantile_errors`); NaN where nothing is known.
     """
     known = np.isfinite(sections.pixel_size_um)
     scale = sections.pixel_size_um[sections.image]
@@ -157,7 +166,8 @@ def _sizes(whole: Sections) -> list[Row]:
     rows = [_row("section_diameter_mean", "µm", mean, count, std=std)]
     for kind, shares in (("number", weight), ("area", weight * diameter**2)):
         values = weighted_quantiles(diameter, shares, _SHARES)
-        rows += _percentiles("section_diameter", kind, values, count)
+        errors = quantile_errors(diameter, shares, whole.confidence, _SHARES)
+        rows += _percentiles("section_diameter", kind, values, count, errors)
     return rows
 
 
@@ -212,10 +222,16 @@ def _class_quantiles(found: UnfoldedSizes, fraction: Floats) -> tuple[float, ...
     return tuple(float(np.interp(share, below, edges)) for share in _SHARES)
 
 
-def _percentiles(name: str, kind: str, values: tuple[float, ...], count: int) -> list[Row]:
+def _percentiles(
+    name: str,
+    kind: str,
+    values: tuple[float, ...],
+    count: int,
+    errors: tuple[float, ...] = (math.nan,) * len(_SHARES),
+) -> list[Row]:
     return [
-        _row(f"{name}_d{round(100 * share)}_{kind}", "µm", value, count)
-        for share, value in zip(_SHARES, values, strict=True)
+        _row(f"{name}_d{round(100 * share)}_{kind}", "µm", value, count, std=error)
+        for share, value, error in zip(_SHARES, values, errors, strict=True)
     ]
 
 

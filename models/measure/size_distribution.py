@@ -131,6 +131,52 @@ def weighted_quantiles(
     return tuple(float(np.interp(share, middle, value)) for share in shares)
 
 
+def quantile_errors(
+    values: Floats,
+    weights: Floats,
+    confidence: Floats,
+    shares: tuple[float, ...],
+    *,
+    resamples: int = 200,
+) -> tuple[float, ...]:
+    """Standard errors of `weighted_quantiles`: of how many were seen, and of what was not there.
+
+    In each resample a particle counts as often as a Poisson distribution says whose mean is its
+    confidence: the Poisson bootstrap (Hanley & MacGibbon, Comput. Methods Programs Biomed. 83, 57
+    (2006)) of particles of which that share is there. Particles of confidence 1/2 so give the error
+    of half as many that are certain. The same values give the same errors.
+
+    Args:
+        values: (N,) finite.
+        weights: (N,) ≥ 0.
+        confidence: (N,) 0 … 1; NaN where nothing is known, which counts as certain.
+        shares: of the total weight, 0 … 1.
+        resamples: how many are drawn.
+
+    Returns:
+        One standard error per share, in the unit of the values; NaN with fewer than two values.
+    """
+    positive = weights > 0
+    order = np.argsort(values[positive], kind="stable")
+    value, weight = values[positive][order], weights[positive][order]
+    if len(value) < 2:
+        return (math.nan,) * len(shares)
+    there = np.nan_to_num(confidence[positive][order], nan=1.0)
+    rng = np.random.default_rng(0)
+    drawn = np.empty((resamples, len(shares)))
+    for resample in drawn:
+        times = rng.poisson(there)
+        counted = weight * times
+        total = counted.sum()
+        middle = (np.cumsum(counted) - counted / 2) / (total or 1.0)
+        seen = times > 0
+        resample[:] = np.interp(shares, middle[seen], value[seen]) if total else math.nan
+    known = drawn[np.isfinite(drawn).all(axis=1)]
+    if len(known) < 2:
+        return (math.nan,) * len(shares)
+    return tuple(float(error) for error in known.std(axis=0, ddof=1))
+
+
 def size_histogram(
     diameter_um: npt.ArrayLike,
     *,

@@ -23,19 +23,21 @@ from orchestration.cli.options import (
     ClosingPxOption,
     ClosingRadiusOption,
     CollectorOption,
+    ConfidenceOption,
     ContactRingOption,
+    DiameterOption,
     ElectrodeOption,
-    Markers,
     MarkersOption,
+    MethodOption,
     MinDiameterOption,
     NeckOption,
     PackingCubeOption,
     PhaseOption,
-    Polarity,
+    PolarityOption,
     Side,
     ThresholdOption,
     parse_spacing_option,
-    parse_threshold,
+    segmentation_settings,
     three,
 )
 from orchestration.cli.output import HomeOption, notes
@@ -137,19 +139,15 @@ def add(
             help="Dataset of HDF5 files, or array of Zarr, with several.", rich_help_panel=_VOLUMES
         ),
     ] = None,
-    min_diameter_px: MinDiameterOption = 12.0,
-    threshold: ThresholdOption = "otsu",
-    polarity: Annotated[
-        Polarity | None,
-        typer.Option(
-            help="Whether particles are brighter or darker than the rest "
-            "[default: auto for images, bright for volumes].",
-            rich_help_panel="Finding particles",
-        ),
-    ] = None,
-    markers: MarkersOption = Markers.DISTANCE,
-    neck: NeckOption = 0.7,
-    closing_px: ClosingPxOption = 0.0,
+    method: MethodOption = None,
+    diameter_px: DiameterOption = None,
+    confidence: ConfidenceOption = None,
+    min_diameter_px: MinDiameterOption = None,
+    threshold: ThresholdOption = None,
+    polarity: PolarityOption = None,
+    markers: MarkersOption = None,
+    neck: NeckOption = None,
+    closing_px: ClosingPxOption = None,
     phase: PhaseOption = None,
     closing_radius_um: ClosingRadiusOption = None,
     binder_phase: BinderPhaseOption = 2,
@@ -168,7 +166,20 @@ def add(
     from graindex.store import open_store
 
     volumes = kind is KindChoice.VOLUMES
-    brightness = polarity or (Polarity.BRIGHT if volumes else Polarity.AUTO)
+    settings = segmentation_settings(
+        method=method,
+        diameter_px=diameter_px,
+        confidence=confidence,
+        min_diameter_px=min_diameter_px,
+        threshold=threshold,
+        polarity=polarity,
+        markers=markers,
+        neck=neck,
+        closing_px=closing_px,
+        phase=phase,
+    )
+    if volumes:
+        settings.setdefault("polarity", "bright")
     annotations = annotation_fields(
         masks,
         path,
@@ -204,15 +215,7 @@ def add(
             "dtype": dtype,
             "dataset_path": dataset_path,
         },
-        segmentation={
-            "min_diameter_px": min_diameter_px,
-            "threshold": parse_threshold(threshold),
-            "polarity": brightness.value,
-            "markers": markers.value,
-            "neck": neck,
-            "closing_px": closing_px,
-            "phase_values": phase or None,
-        },
+        segmentation=settings,
         measurement={
             "closing_radius_um": closing_radius_um,
             "phase_binder": binder_phase,

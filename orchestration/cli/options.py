@@ -5,7 +5,7 @@ Out of scope: the commands.
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Method(StrEnum):
     """How particles are found."""
 
+    STAR_CONVEX = "star-convex"
     WATERSHED = "watershed"
 
 
@@ -49,58 +50,95 @@ class Side(StrEnum):
 
 
 _FINDING = "Finding particles"
+_NETWORK = "Finding particles by a network"
+_WATERSHED = "Finding particles by watershed"
 _MEASURING = "Measuring particles of volumes"
 
 MethodOption = Annotated[
-    Method, typer.Option(help="How particles are found.", rich_help_panel=_FINDING)
+    Method | None,
+    typer.Option(
+        help="How particles are found [default: star-convex, a trained network, for images; "
+        "watershed for volumes, and where an option of it is given].",
+        show_default=False,
+        rich_help_panel=_FINDING,
+    ),
+]
+DiameterOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Typical diameter of the particles, in pixels [default: estimated in each image].",
+        show_default=False,
+        rich_help_panel=_NETWORK,
+    ),
+]
+ConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the least certain particle, 0 to 1: the share of such particles that are right "
+        "[default: what the network was tuned to].",
+        show_default=False,
+        rich_help_panel=_NETWORK,
+    ),
 ]
 MinDiameterOption = Annotated[
-    float,
+    float | None,
     typer.Option(
-        help="Diameter of the smallest particle sought, in pixels or voxels.",
-        rich_help_panel=_FINDING,
+        help="Diameter of the smallest particle sought, in pixels or voxels [default: 12].",
+        show_default=False,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 ThresholdOption = Annotated[
-    str,
-    typer.Option(help="otsu, multi-otsu, adaptive, or a grey level.", rich_help_panel=_FINDING),
+    str | None,
+    typer.Option(
+        help="otsu, multi-otsu, adaptive, or a grey level [default: otsu].",
+        show_default=False,
+        rich_help_panel=_WATERSHED,
+    ),
 ]
 PolarityOption = Annotated[
-    Polarity,
+    Polarity | None,
     typer.Option(
-        help="Whether particles are brighter or darker; auto decides.", rich_help_panel=_FINDING
+        help="Whether particles are brighter or darker than the rest [default: auto, which "
+        "decides; bright for volumes of a collection].",
+        show_default=False,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 MarkersOption = Annotated[
-    Markers,
+    Markers | None,
     typer.Option(
-        help="distance parts at necks, intensity along lines between grains.",
-        rich_help_panel=_FINDING,
+        help="distance parts at necks, intensity along lines between grains [default: distance].",
+        show_default=False,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 ClosingPxOption = Annotated[
-    float,
+    float | None,
     typer.Option(
-        help="Radius that closes cracks before particles are parted, in pixels or voxels.",
+        help="Radius that closes cracks before particles are parted, in pixels or voxels "
+        "[default: 0].",
         min=0,
-        rich_help_panel=_FINDING,
+        show_default=False,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 NeckOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         help="Particles are parted where the neck between them is thinner than this share of the "
-        "thinner one.",
+        "thinner one [default: 0.7].",
         min=0.01,
         max=1,
-        rich_help_panel=_FINDING,
+        show_default=False,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 PhaseOption = Annotated[
     list[int] | None,
     typer.Option(
         help="Value of a phase volume that is particle; may be repeated.",
-        rich_help_panel=_FINDING,
+        rich_help_panel=_WATERSHED,
     ),
 ]
 ClosingRadiusOption = Annotated[
@@ -159,6 +197,35 @@ SpacingOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def segmentation_settings(
+    *,
+    method: Method | None,
+    diameter_px: float | None,
+    confidence: float | None,
+    min_diameter_px: float | None,
+    threshold: str | None,
+    polarity: Polarity | None,
+    markers: Markers | None,
+    neck: float | None,
+    closing_px: float | None,
+    phase: list[int] | None,
+) -> dict[str, Any]:
+    """What was said on the command line about finding particles, by the names of recipes."""
+    said = {
+        "method": method and method.value,
+        "diameter_px": diameter_px,
+        "confidence": confidence,
+        "min_diameter_px": min_diameter_px,
+        "threshold": None if threshold is None else parse_threshold(threshold),
+        "polarity": polarity and polarity.value,
+        "markers": markers and markers.value,
+        "neck": neck,
+        "closing_px": closing_px,
+        "phase_values": tuple(phase) if phase else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def parse_threshold(text: str) -> "Threshold":

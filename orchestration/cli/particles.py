@@ -13,17 +13,16 @@ from orchestration.cli.options import (
     ClosingPxOption,
     ClosingRadiusOption,
     CollectorOption,
+    ConfidenceOption,
     ContactRingOption,
+    DiameterOption,
     ElectrodeOption,
-    Markers,
     MarkersOption,
-    Method,
     MethodOption,
     MinDiameterOption,
     NeckOption,
     PackingCubeOption,
     PhaseOption,
-    Polarity,
     PolarityOption,
     Side,
     SpacingOption,
@@ -31,7 +30,7 @@ from orchestration.cli.options import (
     SurfaceOption,
     ThresholdOption,
     parse_spacing_option,
-    parse_threshold,
+    segmentation_settings,
     three,
 )
 from orchestration.cli.output import notes, progress_bars, write_table
@@ -48,13 +47,15 @@ def segment(
         str, typer.Argument(help="Micrograph, TIFF stack, folder of slices, Zarr, HDF5 or MRC.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Label TIFF to write.")],
-    method: MethodOption = Method.WATERSHED,
-    min_diameter_px: MinDiameterOption = 12.0,
-    threshold: ThresholdOption = "otsu",
-    polarity: PolarityOption = Polarity.AUTO,
-    markers: MarkersOption = Markers.DISTANCE,
-    neck: NeckOption = 0.7,
-    closing_px: ClosingPxOption = 0.0,
+    method: MethodOption = None,
+    diameter_px: DiameterOption = None,
+    confidence: ConfidenceOption = None,
+    min_diameter_px: MinDiameterOption = None,
+    threshold: ThresholdOption = None,
+    polarity: PolarityOption = None,
+    markers: MarkersOption = None,
+    neck: NeckOption = None,
+    closing_px: ClosingPxOption = None,
     phase: PhaseOption = None,
     overlay: Annotated[
         Path | None,
@@ -66,28 +67,24 @@ def segment(
 
     The databar of a micrograph is left out.
     """
-    from graindex.errors import InputError
     from graindex.segmenting import segment_file
-    from models.measure.arrays import InvalidVolumeError
-    from models.segment.watershed import WatershedOptions
 
-    assert method is Method.WATERSHED
-    try:
-        options = WatershedOptions(
-            min_diameter_px=min_diameter_px,
-            threshold=parse_threshold(threshold),
-            polarity=polarity.value,
-            markers=markers.value,
-            neck=neck,
-            closing_px=closing_px,
-            phase_values=tuple(phase) if phase else None,
-        )
-    except InvalidVolumeError as error:
-        raise InputError(str(error)) from error
+    settings = segmentation_settings(
+        method=method,
+        diameter_px=diameter_px,
+        confidence=confidence,
+        min_diameter_px=min_diameter_px,
+        threshold=threshold,
+        polarity=polarity,
+        markers=markers,
+        neck=neck,
+        closing_px=closing_px,
+        phase=phase,
+    )
     spacing = parse_spacing_option(spacing_um, (1, 3))
     with progress_bars():
         count = segment_file(
-            source, output, spacing_um=three(spacing), options=options, overlay=overlay
+            source, output, spacing_um=three(spacing), settings=settings, overlay=overlay
         )
     notes.print(f"{count} particles written to {output}")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from graindex.image_particles import (
     load_mask,
 )
 from graindex.progress import listening
+from graindex.segmenters import segmenter_digest
 from schemas.arrow import arrow_schema
 from schemas.tables import TABLES
 from tests.graindex.discs import (
@@ -46,6 +48,16 @@ def measured(catalogued, tmp_path_factory):
     """Everything segmented and measured; not to be changed."""
     made = copied(catalogued, tmp_path_factory.mktemp("measured"))
     made.outcomes = (made.masks(), made.particles())
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, empty_home):
+    """The same by the network, since nothing is said of particles."""
+    made = collection_at(tmp_path_factory.mktemp("network"), empty_home)
+    made.change(declared_pixel_size_um=SIZE_UM)
+    made.masks()
+    made.particles()
     return made
 
 
@@ -130,6 +142,52 @@ class TestTruth:
         assert (row["particle_count"], row["particle_fraction"]) == (0, 0)
         assert not load_mask(measured.store, row).any()
         assert measured.rows("blank.png") == []
+
+
+class TestNetwork:
+    """The default: nothing is said of particles when the collection is registered."""
+
+    def test_discs_are_found_with_a_confidence(self, found):
+        for name, discs in DISCS.items():
+            rows = [row for row in found.rows(name) if not row["touches_border"]]
+            truth = discs if name == "a.png" else discs[:-1]
+            assert len(rows) == len(truth)
+            for y, x, radius in truth:
+                row = min(rows, key=lambda row: np.hypot(row["x_px"] - x, row["y_px"] - y))
+                assert (row["x_px"], row["y_px"]) == pytest.approx((x, y), abs=1.5)
+                diameter = 2 * radius * SIZE_UM
+                # outlines as people draw them run outside of where the grey level is half way
+                assert 0.95 * diameter < row["equivalent_diameter_um"] < 1.15 * diameter
+                assert 0.5 < row["segmentation_confidence"] <= 1
+
+    def test_a_blank_image_has_a_mask_and_no_rows(self, found):
+        row = found.mask_rows()["blank.png"]
+        assert (row["particle_count"], row["particle_fraction"]) == (0, 0)
+        assert found.rows("blank.png") == []
+
+    def test_rows_say_which_network_found_them(self, found):
+        for row in found.mask_rows().values():
+            said = json.loads(row["segmentation_settings"])
+            assert row["segmentation_method"] == "star-convex"
+            assert said["model"] == "micrographs"
+            assert said["model_sha256"] == segmenter_digest("micrographs")
+
+    def test_another_time_the_labels_are_the_same(self, found, tmp_path, empty_home):
+        again = collection_at(tmp_path, empty_home)
+        again.change(declared_pixel_size_um=SIZE_UM)
+        again.masks()
+        assert again.mask_rows() == found.mask_rows()
+        assert (again.masks().computed, again.masks().kept) == (0, 4)
+
+    def test_a_known_diameter_is_another_input(self, found):
+        before = inputs_of_masks(found.store, found.recipe)
+        found.change(declared_pixel_size_um=SIZE_UM, segmentation={"diameter_px": 40.0})
+        try:
+            stale = inputs_of_masks(found.store, found.recipe)
+            assert not set(before.values()) & set(stale.values())
+        finally:
+            found.change(declared_pixel_size_um=SIZE_UM)
+        assert inputs_of_masks(found.store, found.recipe) == before
 
 
 class TestIncremental:

@@ -12,6 +12,8 @@ from PIL import Image
 
 from graindex.label_images import (
     PICTURE_SIDE_PX,
+    confidence_of,
+    decode_confidence,
     decode_labels,
     encode_labels,
     outline_picture,
@@ -43,11 +45,37 @@ def test_any_reader_of_tiff_reads_them(tmp_path):
         assert (np.asarray(image) == labels).all()
 
 
+@given(arrays(np.float32, st.integers(1, 40), elements=st.floats(0, 1, width=32)))
+def test_confidences_come_back_and_leave_the_labels_alone(confidence):
+    labels = np.arange(len(confidence) + 1, dtype=np.int32)[np.newaxis]
+    data = encode_labels(labels, confidence)
+    assert (decode_labels(data) == labels).all()
+    back = decode_confidence(data)
+    assert back is not None
+    assert (back == confidence).all()
+    assert data == encode_labels(labels, confidence)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.n_frames == 1
+        assert (np.asarray(image) == labels).all()
+
+
+def test_where_there_is_no_confidence_there_is_none():
+    labels = np.array([[0, 1], [2, 7]], np.int32)
+    empty = np.zeros(0, np.float32)
+    assert decode_confidence(encode_labels(labels)) is None
+    assert encode_labels(labels, empty) == encode_labels(labels)
+    assert decode_confidence(b"no TIFF at all") is None
+    given_labels = np.array([7, 2, 1, 0])
+    known = confidence_of(given_labels, np.array([0.5, 0.25], np.float32))
+    assert np.array_equal(known, [np.nan, 0.25, 0.5, np.nan], equal_nan=True)
+    assert np.isnan(confidence_of(given_labels, None)).all()
+
+
 def test_labels_of_the_content_lie_where_the_content_does():
     y, x = np.mgrid[:60, :80]
     content = np.where((y - 30) ** 2 + (x - 30) ** 2 < 200, 200, 40).astype(np.uint8)
     options = WatershedOptions(polarity="bright")
-    frame = segment_content(content, options, frame_shape=(90, 100), corner=(7, 11))
+    frame = segment_content(content, options, frame_shape=(90, 100), corner=(7, 11)).labels
     assert frame.shape == (90, 100)
     inside = frame[7:67, 11:91]
     assert (inside == segment_image(content, options=options)).all()

@@ -22,6 +22,7 @@ def sections(diameter_px, image=None, **more) -> Sections:
         "feret_px": diameter,
         "shapes": {"circularity": np.linspace(0.8, 1.0, count)},
         "touches_border": np.zeros(count, bool),
+        "confidence": np.full(count, math.nan),
         "pixel_size_um": np.array([0.5]),
         "window_px": np.array([[100.0, 200.0]]),
     }

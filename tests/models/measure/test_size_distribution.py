@@ -11,6 +11,7 @@ from scipy.stats import norm
 from models.measure.arrays import InvalidVolumeError
 from models.measure.size_distribution import (
     miles_lantuejoul_weights,
+    quantile_errors,
     size_histogram,
     size_statistics,
     weighted_quantiles,
@@ -83,6 +84,42 @@ def test_no_particles() -> None:
 def test_unknown_sizes_are_left_out() -> None:
     assert size_statistics([2, np.nan, 4]).count == 2
     assert math.isnan(weighted_quantiles(np.array([1.0, 2.0]), np.zeros(2), (0.5,))[0])
+
+
+@pytest.mark.parametrize("confidence", [1.0, 0.5, math.nan])
+def test_the_error_of_the_median_is_that_of_a_normal_population(confidence: float) -> None:
+    count, spread = 2000, 3.0
+    values = 50 + spread * norm.ppf((np.arange(count) + 0.5) / count)
+    there = np.full(count, confidence)
+    (error,) = quantile_errors(values, np.ones(count), there, (0.5,), resamples=1000)
+    seen = count * (1.0 if math.isnan(confidence) else confidence)
+    assert error == pytest.approx(math.sqrt(math.pi / 2) * spread / math.sqrt(seen), rel=0.1)
+
+
+def test_particles_that_may_not_be_there_make_the_error_larger() -> None:
+    values = np.concatenate([np.full(30, 1.0), np.linspace(9, 11, 31)])
+    sure = np.ones(len(values))
+    doubtful = np.where(values < 5, 0.3, 1.0)
+    errors = [
+        quantile_errors(values, np.ones(len(values)), there, (0.1,))[0]
+        for there in (sure, doubtful, np.where(values < 5, 0.0, 1.0))
+    ]
+    assert errors[0] == 0  # the smallest tenth is of one size, whatever is drawn
+    assert errors[1] > 1
+    assert errors[2] < 0.2
+
+
+def test_errors_need_two_particles_and_come_out_the_same_again() -> None:
+    one, none = np.array([1.0]), np.zeros(0)
+    assert math.isnan(quantile_errors(one, one, one, (0.5,))[0])
+    assert math.isnan(quantile_errors(none, none, none, (0.5,))[0])
+    never = quantile_errors(np.arange(5.0), np.ones(5), np.zeros(5), (0.5,))
+    assert math.isnan(never[0])
+    values = np.random.default_rng(1).random(50)
+    arguments = (values, np.ones(50), np.full(50, 0.7), (0.1, 0.5, 0.9))
+    assert quantile_errors(*arguments) == quantile_errors(*arguments)
+    scaled = quantile_errors(values * 4, *arguments[1:])
+    np.testing.assert_allclose(scaled, 4 * np.array(quantile_errors(*arguments)))
 
 
 def test_histogram_counts_everything_once() -> None:

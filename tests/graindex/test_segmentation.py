@@ -1,0 +1,103 @@
+"""Which method finds particles, by what is said of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graindex.errors import CollectionError, ModelError
+from graindex.recipes import load_recipe, make_recipe, save_recipe
+from graindex.segmentation import (
+    StarConvexOptions,
+    differing_settings,
+    make_options,
+    phase_values,
+    settings_record,
+)
+from graindex.segmenters import segmenter_digest, segmenter_names
+from models.segment.watershed import WatershedOptions
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "meant"),
+    [
+        ({}, "micrographs", StarConvexOptions()),
+        ({}, "volumes", WatershedOptions()),
+        ({"diameter_px": 20.0}, "micrographs", StarConvexOptions(diameter_px=20.0)),
+        ({"neck": 0.5}, "micrographs", WatershedOptions(neck=0.5)),
+        ({"phase_values": (1,)}, "volumes", WatershedOptions(phase_values=(1,))),
+        ({"method": "watershed"}, "micrographs", WatershedOptions()),
+        ({"method": "star-convex"}, "micrographs", StarConvexOptions()),
+    ],
+)
+def test_an_option_chooses_its_method(said, kind, meant):
+    assert make_options(said, kind) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "says"),
+    [
+        ({"method": "star-convex", "neck": 0.5}, "micrographs", "neck is an option of watershed"),
+        ({"diameter_px": 9.0, "neck": 0.5}, "micrographs", "neck is an option of watershed"),
+        ({"method": "watershed", "diameter_px": 9.0}, "micrographs", "diameter_px is an option of"),
+        ({"method": "star-convex"}, "volumes", "does not find particles of volumes"),
+        ({"method": "guess"}, "micrographs", "'guess' does not find particles of micrographs"),
+        ({"colour": 1}, "micrographs", "'colour' is unknown; star-convex has confidence, diam"),
+        ({"confidence": 1.5}, "micrographs", "take a share"),
+        ({"diameter_px": 0.0}, "micrographs", "take more than 0"),
+        ({"min_diameter_px": 0.0}, "micrographs", "take 1 or more"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(said, kind, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        make_options(said, kind)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CollectionError, match=says) as caught:
+        make_recipe(dataset="a", location_uri="/a", kind=kind, segmentation=said)
+    assert str(caught.value).startswith("segmentation")
+    assert "\n" not in str(caught.value)
+
+
+@given(
+    st.one_of(
+        st.builds(
+            StarConvexOptions,
+            diameter_px=st.none() | st.floats(1, 1e4),
+            confidence=st.none() | st.floats(0.01, 0.99),
+            overlap=st.none() | st.floats(0, 1),
+            refine=st.booleans(),
+        ),
+        st.builds(
+            WatershedOptions,
+            min_diameter_px=st.floats(1, 1e3),
+            threshold=st.sampled_from(["otsu", "adaptive", 12.5]),
+            phase_values=st.none() | st.tuples(st.integers(0, 9)),
+        ),
+    )
+)
+def test_options_come_back_from_what_is_said_of_them(options):
+    assert make_options(settings_record(options), "micrographs") == options
+    assert make_options(differing_settings(options), "micrographs") == options
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"diameter_px": 31.5}, {"neck": 0.25}, {"method": "watershed"}]
+)
+def test_a_recipe_keeps_its_method(location, said):
+    recipe = make_recipe(dataset="a", location_uri="/a", segmentation=said)
+    save_recipe(location, recipe)
+    assert load_recipe(location, "a") == recipe
+    method = "watershed" if said.keys() & {"neck", "method"} else "star-convex"
+    assert f"method: {method}" in (location.folder / "datasets" / "a.yaml").read_text()
+
+
+def test_phases_are_of_the_watershed():
+    assert phase_values(WatershedOptions(phase_values=(2, 3))) == (2, 3)
+    assert phase_values(WatershedOptions()) is None
+    assert phase_values(StarConvexOptions()) is None
+
+
+def test_a_network_that_is_not_there_is_named_beside_those_that_are():
+    with pytest.raises(ModelError, match=r"'gone': there is .*micrographs") as caught:
+        segmenter_digest("gone")
+    assert "\n" not in str(caught.value)
+    assert len({segmenter_digest(name) for name in segmenter_names()}) == len(segmenter_names())
