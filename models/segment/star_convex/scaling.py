@@ -19,7 +19,8 @@ LEAST_SIDE_PX = 96
 LARGEST_FACTOR = 4.0
 """Images are not enlarged by more: there is nothing to see."""
 
-_PERCENTILES = (1.0, 99.8)
+PERCENTILES = (1.0, 99.8)
+"""Of the grey levels that become 0 and 1."""
 
 
 def normalised(grey: npt.NDArray[Any]) -> Floats:
@@ -36,7 +37,7 @@ def normalised(grey: npt.NDArray[Any]) -> Floats:
     pixels = grey.astype(np.float32)
     if not np.isfinite(pixels).all():
         raise StarConvexError("the image holds values that are not finite: replace them")
-    low, high = np.percentile(pixels, _PERCENTILES)
+    low, high = np.percentile(pixels, PERCENTILES)
     span = max(float(high - low), 1e-6)
     return np.asarray(np.clip((pixels - low) / span, -0.5, 1.5), dtype=np.float32)
 

@@ -1,0 +1,108 @@
+"""Train the star-convex network for tomograms on phantoms alone, and save it.
+
+Training and validation volumes are drawn from different seeds; nothing real is seen. Out of scope:
+how good it is on volumes (`view_fusion.py`).
+"""
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Record, publish
+
+SIZES = {"default": {}, "small": {"decoder_filters": (64, 48, 32)}}
+VALIDATION = range(10_000, 10_008)
+STEPS = 50
+LEARNING_RATE = 1e-3
+
+
+def main() -> None:
+    """Train, choose thresholds, save, publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="for the network")
+    parser.add_argument("--volumes", type=int, default=48, help="to learn from")
+    parser.add_argument("--epochs", type=int, default=24, help=f"of {STEPS} steps")
+    parser.add_argument("--size", choices=tuple(SIZES), default="default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    trained, told = learn(arguments)
+    size = save(arguments.folder, trained.network, told)
+    best = trained.curve[trained.best_epoch - 1]
+    row = {
+        "network": trained.network.config.name,
+        "minutes": told["minutes of training"],
+        "epoch": trained.best_epoch,
+        "F1 50": best.f1_50,
+        "F1 75": best.f1_75,
+        "probability": told["thresholds"][0],
+        "overlap": told["thresholds"][1],
+        "MB": size / 1e6,
+    }
+    publish("train_slices", "Sections of phantom volumes, validation", [row], told)
+
+
+def learn(arguments: argparse.Namespace) -> tuple[Any, Record]:
+    """The training's outcome, and what to tell about it."""
+    from models.segment.star_convex.config import NetworkConfig
+    from models.segment.star_convex.options import TrainingOptions
+    from models.segment.star_convex.patches import Augmentation, prepare
+    from models.segment.star_convex.slices import slice_examples
+    from models.segment.star_convex.training import train
+    from models.segment.star_convex.validation import choose_thresholds, validation_patches
+
+    config = NetworkConfig(**SIZES[arguments.size])
+    start = time.perf_counter()
+    training = slice_examples(range(arguments.volumes), count=6)
+    validation = slice_examples(VALIDATION, count=2)
+    drawn = time.perf_counter()
+    print(f"{len(training)} sections to learn from, drawn in {drawn - start:.0f} s", flush=True)
+    options = TrainingOptions(
+        epochs=arguments.epochs,
+        steps=STEPS,
+        patch_px=160,
+        learning_rate=LEARNING_RATE,
+        patience=arguments.epochs,
+        validation_patches=1,
+        augmentation=Augmentation(scale=1.8, phantoms=0, print=0, background=0.05, invert=0.1),
+        seed=arguments.seed,
+        threads=arguments.threads,
+    )
+    checkpoints = arguments.folder / "checkpoints"
+    trained = train(config, training, validation, options, checkpoints=checkpoints, progress=_say)
+    minutes = (time.perf_counter() - drawn) / 60
+    patches = validation_patches(prepare(validation), config, options)
+    return trained, {
+        "training": f"{len(training)} sections of {arguments.volumes} phantom electrodes",
+        "validation": f"{len(validation)} sections of {len(VALIDATION)} others",
+        "options": asdict(options),
+        "minutes of training": minutes,
+        "best epoch": trained.best_epoch,
+        "thresholds": choose_thresholds(trained.network, patches),
+        "curve": [asdict(record) for record in trained.curve],
+    }
+
+
+def save(folder: Path, network: Any, told: Record) -> int:
+    """Write the network in half precision; returns the bytes of its weights."""
+    from models.segment.star_convex.artefact import save_artefact
+    from models.segment.star_convex.card import WEIGHTS_NAME
+
+    save_artefact(folder / "network", network, told, half=True)
+    return (folder / "network" / WEIGHTS_NAME).stat().st_size
+
+
+def _say(record: Any) -> None:
+    print(
+        f"epoch {record.epoch}: loss {record.loss:.3f}, validation {record.validation_loss:.3f}, "
+        f"F1 {record.f1_50:.3f} at 0.5, {record.f1_75:.3f} at 0.75",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
