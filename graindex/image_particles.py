@@ -33,7 +33,7 @@ from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
 from graindex.segmentation import Options, method_of
-from graindex.segmenters import segmenter_digest
+from graindex.segmenters import method_settings
 from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
 from models.measure.particles_2d import measure_particles_2d
 from models.processors import processors
@@ -198,11 +198,7 @@ def _options(recipe: Recipe) -> Options:
 
 
 def _settings(options: Options) -> str:
-    """Everything that decides the labels of given pixels, besides the code; as JSON."""
-    if isinstance(options, WatershedOptions):
-        return settings_json(options)
-    weights = segmenter_digest(options.model)
-    return settings_json({**dataclasses.asdict(options), "model_sha256": weights})
+    return settings_json(method_settings(options))
 
 
 def _images(store: "Store", dataset: str) -> dict[str, Record]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from graindex.originals import Grey8
 from graindex.readers.library_log import captured_log
-from graindex.segmentation import Options
+from graindex.segmentation import Options, StarConvexOptions
 from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError
 from models.measure.overlays import outline_overlay
@@ -95,6 +95,7 @@ def segment_grey(grey: npt.NDArray[Any], options: Options, *, concurrency: int =
         segment_image as find_star_convex,
     )
 
+    assert isinstance(options, StarConvexOptions)  # the other method of images
     segmenter = load_segmenter(options.model, concurrency=concurrency)
     chosen = segmenter.prediction(options)
     try:

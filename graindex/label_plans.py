@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graindex.files import sha256
 from graindex.recipes import Recipe, settings_json
+from graindex.segmentation import Options, method_of, phase_values
+from graindex.segmenters import method_settings
 from graindex.stored_volumes import Triple, spacing_of
 from models.measure.arrays import InvalidVolumeError
 from models.measure.calibration import spacing_ratios
@@ -29,19 +31,19 @@ class LabelPlan:
         volume_id: of the volume.
         source: what of it says where particles are.
         source_hash: key of those voxels.
-        options: of the watershed; None for given labels.
+        options: of the method; None for given labels.
         spacing_um: (dz, dy, dx).
     """
 
     volume_id: str
     source: Literal["grey", "phases", "labels"]
     source_hash: str
-    options: WatershedOptions | None
+    options: Options | None
     spacing_um: Triple
 
     @property
     def ratios(self) -> Triple:
-        """Spacing in units of the z voxel: lengths of the watershed are in voxels."""
+        """Spacing in units of the z voxel: lengths of both methods are in voxels."""
         return spacing_ratios(self.spacing_um)
 
     @property
@@ -67,12 +69,12 @@ class LabelPlan:
     @property
     def method(self) -> str:
         """Value of `segmentation_method`."""
-        return "given" if self.options is None else "watershed"
+        return "given" if self.options is None else method_of(self.options)
 
     @property
     def settings(self) -> str:
         """Value of `segmentation_settings`."""
-        return "{}" if self.options is None else settings_json(self.options)
+        return "{}" if self.options is None else settings_json(method_settings(self.options))
 
     @property
     def label_volume(self) -> str:
@@ -89,21 +91,26 @@ def plan_labels(volume: Mapping[str, Any], recipe: Recipe) -> LabelPlan:
         InvalidVolumeError: there are phases alone, and nothing says which are particles.
     """
     options = recipe.segmentation
-    assert isinstance(options, WatershedOptions)  # the one method of volumes
     source: Literal["grey", "phases", "labels"]
-    chosen: WatershedOptions | None
+    chosen: Options | None
     if volume["labels_hash"]:
         source, chosen = "labels", None
-    elif volume["phases_hash"] and options.phase_values is not None:
+    elif volume["phases_hash"] and phase_values(options) is not None:
         source, chosen = "phases", options
     elif volume["grey_hash"]:
-        source, chosen = "grey", dataclasses.replace(options, phase_values=None)
+        source, chosen = "grey", _of_grey(options)
     else:
         raise InvalidVolumeError(
             "phases without grey values, and no phase is said to be particles: name it (--phase)"
         )
     content = volume[f"{source}_hash"]
     return LabelPlan(volume["volume_id"], source, content, chosen, spacing_of(volume))
+
+
+def _of_grey(options: Options) -> Options:
+    if isinstance(options, WatershedOptions):
+        return dataclasses.replace(options, phase_values=None)
+    return options
 
 
 def label_plans(store: "Store", recipe: Recipe) -> Iterator[LabelPlan]:

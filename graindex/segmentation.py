@@ -13,13 +13,14 @@ from pydantic import BeforeValidator, Discriminator, Tag
 
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
+from models.segment.view_fusion.options import FusionOptions
 from models.segment.watershed import WatershedOptions
 
-Method = Literal["star-convex", "watershed"]
+Method = Literal["star-convex", "view-fusion", "watershed"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-MICROGRAPHS = "micrographs"
-"""The network that comes along for micrographs."""
+MICROGRAPHS, SECTIONS = "micrographs", "sections"
+"""The networks that come along, for micrographs and for sections of X-ray tomograms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,46 @@ class StarConvexOptions:
         PredictionOptions(diameter_px=self.diameter_px, overlap=self.overlap or 0.0)
 
 
-Options = WatershedOptions | StarConvexOptions
+@dataclass(frozen=True, slots=True)
+class ViewFusionOptions:
+    """Particles of grey volumes, found in sections in three directions by a star-convex network.
+
+    Attributes:
+        model: name of the network.
+        diameter_px: typical diameter of the particles in sections; None: estimated.
+        confidence: of the least certain particle, 0…1; None: 0.4 of `VolumeSegmentation`'s.
+    """
+
+    model: str = SECTIONS
+    diameter_px: float | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        self.fusion()
+
+    def fusion(self) -> FusionOptions:
+        """The same as the method takes them.
+
+        Raises:
+            StarConvexError: a value has no meaning.
+        """
+        usual = FusionOptions(diameter_px=self.diameter_px)
+        if self.confidence is None:
+            return usual
+        return dataclasses.replace(usual, confidence=self.confidence)
+
+
+Options = WatershedOptions | StarConvexOptions | ViewFusionOptions
 
 _CLASSES: dict[Method, type[Options]] = {
     "star-convex": StarConvexOptions,
+    "view-fusion": ViewFusionOptions,
     "watershed": WatershedOptions,
 }
 _OF_KIND: dict[str, tuple[Method, ...]] = {
     "micrographs": ("star-convex", "watershed"),
-    "volumes": ("watershed",),
+    "volumes": ("watershed", "view-fusion"),
 }
 
 
@@ -135,7 +167,8 @@ def _without_method(value: Any) -> Any:
 
 TaggedOptions = Annotated[
     Annotated[WatershedOptions, BeforeValidator(_without_method), Tag("watershed")]
-    | Annotated[StarConvexOptions, BeforeValidator(_without_method), Tag("star-convex")],
+    | Annotated[StarConvexOptions, BeforeValidator(_without_method), Tag("star-convex")]
+    | Annotated[ViewFusionOptions, BeforeValidator(_without_method), Tag("view-fusion")],
     Discriminator(_tag),
 ]
 """Options for Pydantic, from mappings that name their method."""

@@ -3,6 +3,7 @@
 Out of scope: training them, and what is done with the particles (`graindex.image_particles`).
 """
 
+import dataclasses
 import functools
 import threading
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from platformdirs import user_cache_path
 
 from graindex.errors import ModelError
 from graindex.files import sha256
-from graindex.segmentation import StarConvexOptions
+from graindex.segmentation import Options, StarConvexOptions, ViewFusionOptions
 from models.processors import processors
 from models.segment.star_convex.card import CARD_NAME, WEIGHTS_NAME, config_of, read_card
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
+from models.segment.view_fusion.options import CODE_VERSION as VIEW_FUSION_VERSION
+from models.segment.watershed import WatershedOptions
 
 if TYPE_CHECKING:
     from models.segment.star_convex.tiles import Forward
@@ -78,6 +81,21 @@ def segmenter_digest(name: str) -> str:
     """
     folder = _folder(name)
     return sha256((folder / CARD_NAME).read_bytes(), (folder / WEIGHTS_NAME).read_bytes())
+
+
+def method_settings(options: Options) -> dict[str, Any]:
+    """Everything that decides labels besides pixels and the code of their asset, by name.
+
+    Raises:
+        ModelError: the network that the options name is not there.
+    """
+    settings = dataclasses.asdict(options)
+    if isinstance(options, WatershedOptions):
+        return settings
+    settings["model_sha256"] = segmenter_digest(options.model)
+    if isinstance(options, ViewFusionOptions):
+        settings["code_version"] = VIEW_FUSION_VERSION
+    return settings
 
 
 def load_segmenter(name: str, *, concurrency: int = 1) -> Segmenter:

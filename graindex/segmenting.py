@@ -31,7 +31,6 @@ from models.calibrate.databar import find_content_box
 from models.measure.arrays import InvalidVolumeError
 from models.measure.grey import to_uint8
 from models.measure.overlays import orthogonal_sections, outline_overlay
-from models.segment.watershed import WatershedOptions
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _CLASSIC_TIFF_BYTES = 2 << 30
@@ -89,7 +88,6 @@ def _options(settings: Mapping[str, Any], kind: str) -> Options:
 def _found(source: Loaded, options: Options, spacing_um: tuple[float, ...], scratch: Path) -> Found:
     if source.array.ndim == 2:
         return _segment_micrograph(source, options)
-    assert isinstance(options, WatershedOptions)  # the one method of volumes
     labels = segment_any(
         source.array,
         spacing_um=spacing_um,

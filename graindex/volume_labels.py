@@ -22,6 +22,7 @@ from graindex.progress import report
 from graindex.recipes import Recipe
 from graindex.records import Record
 from graindex.section_pictures import sections_jpeg
+from graindex.segmentation import Options
 from graindex.stored_volumes import EXPECTED, reason, spacing_of, written
 from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
 from models.measure.arrays import InvalidVolumeError, Sliceable
@@ -162,10 +163,10 @@ def _segment(
     store: "Store",
     volume: Mapping[str, Any],
     plan: LabelPlan,
-    options: WatershedOptions,
+    options: Options,
     progress: Progress,
 ) -> None:
-    """Put the watershed of a volume into the store; no voxel that is not finite is particle."""
+    """Put the labels of a volume into the store; no voxel that is not finite is particle."""
     source = store.volume_store.open(plan.source, plan.source_hash)
     gaps = plan.source == "grey" and volume["nonfinite_voxels"] > 0
     with tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
@@ -194,11 +195,10 @@ def _segment(
         )
 
 
-def _filled(
-    source: Sliceable, volume: Mapping[str, Any], options: WatershedOptions
-) -> FiniteVolume:
+def _filled(source: Sliceable, volume: Mapping[str, Any], options: Options) -> FiniteVolume:
     """Grey values with the background's end of their range where they are not finite."""
-    level = volume["grey_max" if options.polarity == "dark" else "grey_min"]
+    dark = isinstance(options, WatershedOptions) and options.polarity == "dark"
+    level = volume["grey_max" if dark else "grey_min"]
     if level is None:
         raise InvalidVolumeError("no grey value is finite: nothing can be told apart")
     return FiniteVolume(source, level)

@@ -1,6 +1,6 @@
-"""Watershed of a volume of any size: in one piece, or block by block into a mapped file.
+"""Particles of a volume of any size: in one piece, or block by block into a mapped file.
 
-Out of scope: the method itself (`models.segment`), files (`graindex.segmenting`) and the store
+Out of scope: the methods themselves (`models.segment`), files (`graindex.segmenting`) and the store
 (`graindex.volume_labels`).
 """
 
@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from graindex.errors import HomeError
-from models.measure.arrays import Sliceable
+from graindex.segmentation import Options, ViewFusionOptions
+from graindex.segmenters import load_segmenter
+from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.blocks import segment_blocks
+from models.segment.star_convex.config import StarConvexError
 from models.segment.watershed import WatershedOptions, segment_volume
 
 WHOLE_VOXELS = 1 << 26
@@ -48,7 +51,7 @@ def segment_any(
     volume: Sliceable,
     *,
     spacing_um: Sequence[float],
-    options: WatershedOptions,
+    options: Options,
     scratch: Path,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.int32]:
@@ -57,7 +60,7 @@ def segment_any(
     Args:
         volume: (Z, Y, X) finite grey levels, or phases; sliced as needed.
         spacing_um: (dz, dy, dx) in µm.
-        options: of the watershed.
+        options: of the method.
         scratch: folder for the labels of a large volume; the result lives as long as it does.
         progress: told the steps done, and all, of a large volume.
 
@@ -67,11 +70,42 @@ def segment_any(
     Raises:
         InvalidVolumeError: the volume cannot be segmented with these options.
         HomeError: the scratch folder has no room.
+        ModelError: the network that the options name is not there.
     """
+    if isinstance(options, ViewFusionOptions):
+        return _fused(volume, spacing_um, options, scratch, progress)
+    assert isinstance(options, WatershedOptions)  # the other method of volumes
     if math.prod(volume.shape) <= WHOLE_VOXELS:
         return segment_volume(np.asarray(volume[...]), spacing_um=spacing_um, options=options)
     labels = _mapped(scratch / "labels", tuple(volume.shape))
     segment_blocks(volume, labels, spacing_um=spacing_um, options=options, progress=progress)
+    return labels
+
+
+def _fused(
+    volume: Sliceable,
+    spacing_um: Sequence[float],
+    options: ViewFusionOptions,
+    scratch: Path,
+    progress: Progress | None,
+) -> npt.NDArray[np.int32]:
+    # compiled functions that a watershed need not wait for
+    from models.segment.view_fusion.volume import segment_volume as fuse_views  # noqa: PLC0415
+
+    segmenter = load_segmenter(options.model)
+    labels = _mapped(scratch / "labels", tuple(volume.shape))
+    try:
+        fuse_views(
+            segmenter.forward,
+            segmenter.config,
+            volume,
+            spacing_um=spacing_um,
+            options=options.fusion(),
+            labels_out=labels,
+            progress=progress,
+        )
+    except StarConvexError as error:
+        raise InvalidVolumeError(str(error)) from error
     return labels
 
 

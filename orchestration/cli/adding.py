@@ -19,6 +19,7 @@ from orchestration.cli.annotation_options import (
     annotation_fields,
 )
 from orchestration.cli.options import (
+    NETWORK_SETTINGS,
     BinderPhaseOption,
     ClosingPxOption,
     ClosingRadiusOption,
@@ -28,8 +29,10 @@ from orchestration.cli.options import (
     DiameterOption,
     ElectrodeOption,
     MarkersOption,
+    Method,
     MethodOption,
     MinDiameterOption,
+    ModelOption,
     NeckOption,
     PackingCubeOption,
     PhaseOption,
@@ -140,6 +143,7 @@ def add(
         ),
     ] = None,
     method: MethodOption = None,
+    model: ModelOption = None,
     diameter_px: DiameterOption = None,
     confidence: ConfidenceOption = None,
     min_diameter_px: MinDiameterOption = None,
@@ -168,6 +172,7 @@ def add(
     volumes = kind is KindChoice.VOLUMES
     settings = segmentation_settings(
         method=method,
+        model=model,
         diameter_px=diameter_px,
         confidence=confidence,
         min_diameter_px=min_diameter_px,
@@ -178,7 +183,7 @@ def add(
         closing_px=closing_px,
         phase=phase,
     )
-    if volumes:
+    if volumes and method in (None, Method.WATERSHED) and not settings.keys() & NETWORK_SETTINGS:
         settings.setdefault("polarity", "bright")
     annotations = annotation_fields(
         masks,

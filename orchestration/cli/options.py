@@ -17,6 +17,7 @@ class Method(StrEnum):
     """How particles are found."""
 
     STAR_CONVEX = "star-convex"
+    VIEW_FUSION = "view-fusion"
     WATERSHED = "watershed"
 
 
@@ -57,10 +58,20 @@ _MEASURING = "Measuring particles of volumes"
 MethodOption = Annotated[
     Method | None,
     typer.Option(
-        help="How particles are found [default: star-convex, a trained network, for images; "
-        "watershed for volumes, and where an option of it is given].",
+        help="How particles are found: by a trained network star-convex in images and view-fusion "
+        "in grey volumes, or by watershed [default: star-convex for images, watershed for volumes "
+        "and where an option of it is given].",
         show_default=False,
         rich_help_panel=_FINDING,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the network: micrographs, or sections of X-ray tomograms [default: "
+        "micrographs for star-convex, sections for view-fusion].",
+        show_default=False,
+        rich_help_panel=_NETWORK,
     ),
 ]
 DiameterOption = Annotated[
@@ -199,9 +210,14 @@ SpacingOption = Annotated[
 ]
 
 
+NETWORK_SETTINGS = frozenset({"model", "diameter_px", "confidence"})
+"""Of `segmentation_settings`, those that only networks have."""
+
+
 def segmentation_settings(
     *,
     method: Method | None,
+    model: str | None,
     diameter_px: float | None,
     confidence: float | None,
     min_diameter_px: float | None,
@@ -215,6 +231,7 @@ def segmentation_settings(
     """What was said on the command line about finding particles, by the names of recipes."""
     said = {
         "method": method and method.value,
+        "model": model,
         "diameter_px": diameter_px,
         "confidence": confidence,
         "min_diameter_px": min_diameter_px,

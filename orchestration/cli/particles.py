@@ -20,6 +20,7 @@ from orchestration.cli.options import (
     MarkersOption,
     MethodOption,
     MinDiameterOption,
+    ModelOption,
     NeckOption,
     PackingCubeOption,
     PhaseOption,
@@ -48,6 +49,7 @@ def segment(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Label TIFF to write.")],
     method: MethodOption = None,
+    model: ModelOption = None,
     diameter_px: DiameterOption = None,
     confidence: ConfidenceOption = None,
     min_diameter_px: MinDiameterOption = None,
@@ -71,6 +73,7 @@ def segment(
 
     settings = segmentation_settings(
         method=method,
+        model=model,
         diameter_px=diameter_px,
         confidence=confidence,
         min_diameter_px=min_diameter_px,

@@ -8,6 +8,7 @@ from graindex.errors import CollectionError, ModelError
 from graindex.recipes import load_recipe, make_recipe, save_recipe
 from graindex.segmentation import (
     StarConvexOptions,
+    ViewFusionOptions,
     differing_settings,
     make_options,
     phase_values,
@@ -23,6 +24,8 @@ from models.segment.watershed import WatershedOptions
         ({}, "micrographs", StarConvexOptions()),
         ({}, "volumes", WatershedOptions()),
         ({"diameter_px": 20.0}, "micrographs", StarConvexOptions(diameter_px=20.0)),
+        ({"diameter_px": 20.0}, "volumes", ViewFusionOptions(diameter_px=20.0)),
+        ({"method": "view-fusion"}, "volumes", ViewFusionOptions()),
         ({"neck": 0.5}, "micrographs", WatershedOptions(neck=0.5)),
         ({"phase_values": (1,)}, "volumes", WatershedOptions(phase_values=(1,))),
         ({"method": "watershed"}, "micrographs", WatershedOptions()),
@@ -39,6 +42,7 @@ def test_an_option_chooses_its_method(said, kind, meant):
         ({"method": "star-convex", "neck": 0.5}, "micrographs", "neck is an option of watershed"),
         ({"diameter_px": 9.0, "neck": 0.5}, "micrographs", "neck is an option of watershed"),
         ({"method": "watershed", "diameter_px": 9.0}, "micrographs", "diameter_px is an option of"),
+        ({"method": "view-fusion"}, "micrographs", "does not find particles of micrographs"),
         ({"method": "star-convex"}, "volumes", "does not find particles of volumes"),
         ({"method": "guess"}, "micrographs", "'guess' does not find particles of micrographs"),
         ({"colour": 1}, "micrographs", "'colour' is unknown; star-convex has confidence, diam"),

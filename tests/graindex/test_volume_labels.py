@@ -1,6 +1,7 @@
 """Label volumes: what they are found in, what is found, and what is found again."""
 
 import io
+import json
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from graindex import volume_labels
 from graindex.errors import HomeError
 from graindex.files import sha256
 from graindex.recipes import make_recipe
+from graindex.segmenters import segmenter_digest
 from graindex.store import open_store
 from graindex.volume_labels import LABELS_CODE_VERSION, inputs_of_labels, refresh_labels_3d
 from graindex.volume_segmentation import FiniteVolume, segment_any
+from models.measure.matching import evaluate
 from models.phantoms.solids import touching_pair
 from models.segment.watershed import WatershedOptions
 from tests.graindex.volume_rows import SPACING_UM, put_volume, write_volumes
@@ -112,6 +115,54 @@ def three(home_of_three, tmp_path):
     home, records = home_of_three
     shutil.copytree(home, tmp_path / "three")
     return open_store(tmp_path / "three"), records
+
+
+class TestViewFusion:
+    @pytest.fixture
+    def balls(self, empty_home, tmp_path):
+        """A home with a grey volume of three balls, and their labels."""
+        shutil.copytree(empty_home, tmp_path / "home")
+        store = open_store(tmp_path / "home")
+        shape = (64, 72, 80)
+        labels = np.zeros(shape, np.uint16)
+        at = np.indices(shape)
+        middles = ((20, 22, 22), (24, 46, 56), (44, 22, 50))
+        for label, (middle, radius) in enumerate(zip(middles, (12, 13, 11), strict=True), start=1):
+            away = sum((x - x0) ** 2 for x, x0 in zip(at, middle, strict=True))
+            labels[away <= radius**2] = label
+        record = put_volume(store, "a", "grey", grey=grey_of(labels))
+        write_volumes(store, "a", [record])
+        return store, labels
+
+    def fused(self, store, **options):
+        settings = {"method": "view-fusion", **options}
+        told = make_recipe(
+            dataset="a", location_uri="/volumes", kind="volumes", segmentation=settings
+        )
+        return refresh_labels_3d(store, told, author="test")
+
+    def test_balls_are_found_and_the_row_says_how(self, balls):
+        store, labels = balls
+        assert self.fused(store).refused == {}
+        (row,) = rows_of(store).values()
+        assert row["segmentation_method"] == "view-fusion"
+        assert row["particle_count"] == 3
+        assert evaluate(labels, labels_of(store, row)).at(0.75).f1 == 1
+        said = json.loads(row["segmentation_settings"])
+        assert said["model"] == "sections"
+        assert said["model_sha256"] == segmenter_digest("sections")
+        again = self.fused(store)
+        assert (again.computed, again.kept) == (0, 1)
+        assert self.fused(store, diameter_px=24.0).computed == 1
+
+    def test_the_watershed_is_another_method(self, balls):
+        store, _ = balls
+        self.fused(store)
+        (row,) = rows_of(store).values()
+        assert refresh(store, min_diameter_px=10.0).computed == 1
+        (other,) = rows_of(store).values()
+        assert other["segmentation_method"] == "watershed"
+        assert other["label_volume"] != row["label_volume"]
 
 
 class TestSources:

@@ -10,6 +10,9 @@ from models.segment.star_convex.config import StarConvexError
 
 Sections = Literal["xy", "yz", "xz", "all"]
 
+CODE_VERSION = "1"
+"""Raised whenever the same network and options would find other particles."""
+
 AXIS_OF: dict[str, int] = {"xy": 0, "xz": 1, "yz": 2}
 """Axis of (Z, Y, X) that is across the sections of each direction."""
 

@@ -36,9 +36,6 @@ from models.segment.view_fusion.partition import certainty_sums, node_labels, vo
 from models.segment.view_fusion.views import look
 from models.segment.watershed import check_volume, relative_spacing
 
-CODE_VERSION = "1"
-"""Raised whenever the same network and options would find other particles."""
-
 _DEFAULT = FusionOptions()
 
 
