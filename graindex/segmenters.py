@@ -5,6 +5,7 @@ Out of scope: training them, and what is done with the particles (`graindex.imag
 
 import dataclasses
 import functools
+import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHIPPED = Path(__file__).parent.parent / "models" / "segment" / "weights"
 _LOADING = threading.Lock()
+_DECISIVE = ("network", "thresholds", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,19 @@ def segmenter_names() -> list[str]:
 
 @functools.cache
 def segmenter_digest(name: str) -> str:
-    """SHA-256 in hex over the weights and card of a network.
+    """SHA-256 in hex over a network's weights and what of its card decides what it finds.
 
     Raises:
-        ModelError: there is none of this name.
+        ModelError: there is none of this name, or its files are damaged.
     """
     folder = _folder(name)
-    return sha256((folder / CARD_NAME).read_bytes(), (folder / WEIGHTS_NAME).read_bytes())
+    try:
+        card = read_card(folder)
+        decisive = {key: card[key] for key in _DECISIVE}
+        weights = (folder / WEIGHTS_NAME).read_bytes()
+    except (StarConvexError, KeyError, OSError) as error:
+        raise _damaged(name, error) from error
+    return sha256(weights, json.dumps(decisive, sort_keys=True))
 
 
 def method_settings(options: Options) -> dict[str, Any]:
@@ -129,10 +137,13 @@ def _loaded(name: str, concurrency: int) -> Segmenter:
         calibration = Calibration(*card["calibration"])
         model = kept_model(folder, user_cache_path("graindex") / "networks")
     except (StarConvexError, KeyError, TypeError, ValueError) as error:
-        message = f"network {name!r} is damaged: {error}; install graindex again"
-        raise ModelError(message) from error
+        raise _damaged(name, error) from error
     forward = compiled_forward(model, processors(), streams=concurrency)
     return Segmenter(name, config, forward, probability, overlap, calibration, card)
+
+
+def _damaged(name: str, error: Exception) -> ModelError:
+    return ModelError(f"network {name!r} is damaged: {error}; install graindex again")
 
 
 def _folder(name: str) -> Path:

@@ -1,9 +1,13 @@
 """Which method finds particles, by what is said of it."""
 
+import json
+import shutil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graindex import segmenters
 from graindex.errors import CollectionError, ModelError
 from graindex.recipes import load_recipe, make_recipe, save_recipe
 from graindex.segmentation import (
@@ -105,3 +109,42 @@ def test_a_network_that_is_not_there_is_named_beside_those_that_are():
         segmenter_digest("gone")
     assert "\n" not in str(caught.value)
     assert len({segmenter_digest(name) for name in segmenter_names()}) == len(segmenter_names())
+
+
+@pytest.fixture
+def networks(tmp_path, monkeypatch):
+    """A folder of networks that may be changed, in place of those that come along."""
+    shutil.copytree(segmenters._SHIPPED / "sections", tmp_path / "networks" / "sections")
+    monkeypatch.setattr(segmenters, "_SHIPPED", tmp_path / "networks")
+    segmenter_digest.cache_clear()
+    yield tmp_path / "networks" / "sections"
+    segmenter_digest.cache_clear()
+
+
+def test_only_what_decides_labels_changes_the_digest(networks):
+    def digest(**changed):
+        card = json.loads((networks / "card.json").read_text())
+        (networks / "card.json").write_text(json.dumps(card | changed))
+        segmenter_digest.cache_clear()
+        return segmenter_digest("sections")
+
+    first = digest()
+    assert digest(limits=["none at all"]) == first
+    assert digest(thresholds=[0.9, 0.3]) != first
+    assert digest(calibration=[1.0, 0.0]) != digest(calibration=[2.0, 0.0])
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "card", "weights gone"])
+def test_a_damaged_network_is_one_line(networks, damage):
+    card, weights = networks / "card.json", networks / "weights.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "gone":
+        shutil.rmtree(networks)
+    elif damage == "card":
+        card.write_text("{")
+    else:
+        weights.unlink()
+    with pytest.raises(ModelError, match=r"damaged|no network is called") as caught:
+        segmenters._loaded.__wrapped__("sections", 1)
+    assert "\n" not in str(caught.value)
