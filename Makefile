@@ -51,6 +51,8 @@ bench: $(STAMP) ## run the benchmarks; tables on screen, JSON in results/
 	$(BIN)/python benchmarks/quality_duplicates.py
 	$(BIN)/python benchmarks/linear_heads.py
 	$(BIN)/python benchmarks/emps.py
+	$(BIN)/python benchmarks/segment_images.py
+	$(BIN)/python benchmarks/view_fusion.py
 
 ui: $(STAMP) ## open the Dagster UI of the home
 	$(BIN)/graindex ui --home $(HOME_FOLDER)

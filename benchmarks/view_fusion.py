@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Record, publish, real_data
+from common import REPOSITORY, Record, publish, real_data
 
+SECTIONS = REPOSITORY / "models" / "segment" / "weights" / "sections"
 SEED = 500_000
 SHAPE = (112, 160, 160)
 VOXEL_UM = 0.35
@@ -37,7 +38,7 @@ Segment = Callable[[np.ndarray], np.ndarray]
 def main() -> None:
     """Score, time, publish; or draw the real slice."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", type=Path, required=True, help="folder of the artefact")
+    parser.add_argument("--network", type=Path, default=SECTIONS, help="folder of the artefact")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--volumes", type=int, default=1, help="of each kind")
     parser.add_argument("--methods", nargs="*", help="some alone, such as 'slice linking'")
