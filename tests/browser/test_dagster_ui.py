@@ -188,6 +188,7 @@ def test_the_job_and_the_sensor_are_listed(page: Page) -> None:
     expect(page.get_by_text("new_files", exact=True).first).to_be_visible()
 
 
+@pytest.mark.slow  # other tests launch the same job from a command and from the sensor
 def test_a_new_image_is_computed_by_a_run_launched_on_the_page(page: Page, ui: Ui) -> None:
     write_sem(ui.folder, IMAGES + 1)
     before = runs(ui)

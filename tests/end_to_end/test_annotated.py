@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from graindex.store import open_store
-from tests.end_to_end.commands import graindex, phantom
+from tests.end_to_end.commands import phantom
+from tests.end_to_end.commands import run_here as graindex
 
 SELECTED = ("--select", "+key:particle_annotations")
 

@@ -33,7 +33,8 @@ PER_IMAGE = ("micrographs", "image_quality", "micrograph_vectors")
 LAKE_TABLES = ("datasets", "samples", "micrographs", "acquisition_readings", "image_quality")
 
 
-@pytest.mark.parametrize("names", ["ab", pytest.param("abcd", marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/graindex/test_lake_processes.py writes from four processes at once
+@pytest.mark.parametrize("names", ["ab", "abcd"])
 def test_processes_write_while_another_asks(
     tmp_path: Path, new_home: Callable[[], Path], names: str
 ) -> None:

@@ -1,7 +1,10 @@
 """Discs that are known, loose phantom particles, and a small network trained on them once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from models.phantoms.scattered import Scattered, ScatteredPhantom, scatter
 from models.segment.star_convex.config import NetworkConfig
@@ -32,24 +35,29 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def small_network() -> Trained:
-    """About ten seconds of training: enough for phantoms that look like those it has seen."""
-    return train(
-        SMALL,
-        [example(seed, "seen", contrast=60 + 10 * seed) for seed in range(6)],
-        [example(100 + seed, "unseen") for seed in range(3)],
-        TrainingOptions(
-            epochs=4,
-            steps=50,
-            batch=2,
-            patch_px=96,
-            learning_rate=4e-3,
-            warmup=10,
-            averaging=0.9,
-            validation_patches=1,
-            augmentation=Augmentation(1.4, 0, 0, 0, 0, tone=False),
-        ),
-    )
+def small_network(shared_folder: Path) -> Trained:
+    """About ten seconds of training: enough for phantoms that look like those it has seen.
+
+    The first process trains, others go on from its last checkpoint.
+    """
+    with FileLock(shared_folder / "small network.lock"):
+        return train(
+            SMALL,
+            [example(seed, "seen", contrast=60 + 10 * seed) for seed in range(6)],
+            [example(100 + seed, "unseen") for seed in range(3)],
+            TrainingOptions(
+                epochs=4,
+                steps=50,
+                batch=2,
+                patch_px=96,
+                learning_rate=4e-3,
+                warmup=10,
+                averaging=0.9,
+                validation_patches=1,
+                augmentation=Augmentation(1.4, 0, 0, 0, 0, tone=False),
+            ),
+            checkpoints=shared_folder / "small network",
+        )
 
 
 def discs(placed: list[tuple[int, int, int]], shape: tuple[int, int] = (120, 140)) -> np.ndarray:

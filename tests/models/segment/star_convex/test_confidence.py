@@ -9,10 +9,10 @@ from models.segment.star_convex.confidence import LEAST_PARTICLES, Calibration, 
 from models.segment.star_convex.config import StarConvexError
 
 
-@given(st.floats(0.5, 10), st.floats(-3, 3), st.floats(0.2, 0.8))
+@given(st.floats(0.5, 5), st.floats(-2, 2), st.floats(0.2, 0.8))
 def test_there_and_back(slope, intercept, probability):
     worth = Calibration(slope, intercept)
-    assert worth.probability(worth.confidence(probability)) == pytest.approx(probability, abs=1e-2)
+    assert worth.probability(worth.confidence(probability)) == pytest.approx(probability, abs=1e-6)
 
 
 @given(st.floats(0.1, 10), st.floats(-5, 5))
