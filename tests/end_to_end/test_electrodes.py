@@ -172,6 +172,7 @@ def test_a_second_run_computes_nothing(
     assert main(["check", "--home", str(electrodes.home)]) == 0
 
 
+@pytest.mark.slow  # tests/graindex/test_volume_labels.py has each step
 def test_only_what_a_change_touches_is_computed_again(
     electrodes: Electrodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

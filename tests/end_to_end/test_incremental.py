@@ -114,6 +114,7 @@ def test_one_new_image_computes_one(life: Collection) -> None:
     assert all(np.array_equal(life.vectors()[key], vector) for key, vector in vectors.items())
 
 
+@pytest.mark.slow  # tests/graindex/test_image_particles.py removes one as well
 def test_a_removed_image_drops_one(life: Collection) -> None:
     phantom(life.folder / "short-lived.png", 101, databar=False)
     life.materialize()
