@@ -144,6 +144,7 @@ def test_strict_and_checks_tell_that_inputs_were_refused(
     assert f"{len(expected)} rows" in err  # of the check that warns
 
 
+@pytest.mark.slow  # tests/graindex/test_volumes.py repairs files as well
 def test_a_mended_volume_comes_in_and_a_removed_one_goes(
     folder: Path, new_home: Callable[[], Path], tmp_path: Path
 ) -> None:
