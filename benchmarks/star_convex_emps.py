@@ -85,7 +85,7 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
         options = _for_minutes(arguments.minutes, config, options, prepare(training))
     start = time.perf_counter()
     checkpoints = arguments.folder / "checkpoints" if arguments.folder else None
-    trained = train(config, training, validation, options, checkpoints=checkpoints, progress=_say)
+    trained = train(config, training, validation, options, checkpoints=checkpoints, progress=say)
     minutes = (time.perf_counter() - start) / 60
     patches = validation_patches(prepare(validation), config, options)
     overlap = choose_thresholds(trained.network, patches)[1]
@@ -227,7 +227,8 @@ def _for_minutes(minutes: float, config: Any, options: Any, examples: Any) -> An
     return replace(options, epochs=epochs, patience=max(epochs // 2, 8))
 
 
-def _say(record: Any) -> None:
+def say(record: Any) -> None:
+    """Print an epoch as soon as it is done."""
     print(
         f"epoch {record.epoch}: loss {record.loss:.3f}, validation {record.validation_loss:.3f}, "
         f"F1 {record.f1_50:.3f} at 0.5, {record.f1_75:.3f} at 0.75",

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from common import REPOSITORY, Record, publish
-from star_convex_emps import tuned
+from star_convex_emps import say, tuned
 
 SIZES = {"default": {}, "small": {"decoder_filters": (64, 48, 32)}}
 VALIDATION = range(10_000, 10_008)
@@ -101,7 +101,7 @@ def learn(arguments: argparse.Namespace) -> tuple[Any, Record]:
         threads=arguments.threads,
     )
     checkpoints = arguments.folder / "checkpoints"
-    trained = train(config, training, validation, options, checkpoints=checkpoints, progress=_say)
+    trained = train(config, training, validation, options, checkpoints=checkpoints, progress=say)
     minutes = (time.perf_counter() - drawn) / 60
     patches = validation_patches(prepare(validation), config, options)
     return trained, {
@@ -136,14 +136,6 @@ def save(folder: Path, network: Any, told: Record) -> int:
 
     save_artefact(folder / "network", network, told, half=True)
     return (folder / "network" / WEIGHTS_NAME).stat().st_size
-
-
-def _say(record: Any) -> None:
-    print(
-        f"epoch {record.epoch}: loss {record.loss:.3f}, validation {record.validation_loss:.3f}, "
-        f"F1 {record.f1_50:.3f} at 0.5, {record.f1_75:.3f} at 0.75",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def segment_grey(grey: npt.NDArray[Any], options: Options, *, concurrency: int =
     """
     if isinstance(options, WatershedOptions):
         return Found(segment_image(grey, options=options), None)
-    # torch takes two seconds to import, which a watershed need not wait for
+    # compiled functions of another package, whose import a watershed need not wait for
     from models.segment.star_convex.prediction import (  # noqa: PLC0415
         segment_image as find_star_convex,
     )
