@@ -24,8 +24,8 @@ STATISTIC_FIELDS = (
     Field(
         "std",
         Kind.NUMBER,
-        "Standard deviation of the population behind a mean; standard error of an unfolded share and "
-        "of a percentile of section diameters.",
+        "Standard deviation of the population behind a mean; standard error of an unfolded share "
+        "and of a percentile of section diameters.",
         lower=0,
     ),
     count("count", "Particles or voxels that the value rests on."),
