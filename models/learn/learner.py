@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Tensors = Mapping[str, npt.NDArray[np.float64]]
-TargetKind = Literal["number", "class"]
+TargetKind = Literal["number", "class", "particles"]
 
 
 class CannotLearnError(ValueError):

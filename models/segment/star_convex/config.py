@@ -10,6 +10,9 @@ from models.encode.config import PACKAGED_BACKBONE
 
 Kind = Literal["unet", "encoder"]
 
+TRAINING_CODE_VERSION = "2"
+"""Raised whenever the same images and options would train another network."""
+
 
 class StarConvexError(ValueError):
     """An image, a training set or a file that the star-convex network cannot use; one line."""

@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.config import TRAINING_CODE_VERSION, NetworkConfig
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example
-
-CODE_VERSION = "2"
-"""Raised whenever the same images and options would train another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def fingerprint(
     validation: Sequence[Example],
 ) -> str:
     """SHA-256 in hex over all that decides a training's outcome."""
-    settings = (CODE_VERSION, asdict(config), asdict(options))
+    settings = (TRAINING_CODE_VERSION, asdict(config), asdict(options))
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, examples in (("training", training), ("validation", validation)):
         digest.update(f"{name} {len(examples)}".encode())
