@@ -6,6 +6,7 @@ Out of scope: defining models, which the home's `models/*.yaml` do.
 import dagster as dg
 import pyarrow as pa
 
+from assets.annotations import particle_annotations
 from assets.collections import author, samples
 from assets.figures import as_markdown
 from assets.lineage_page import lineage_metadata
@@ -20,9 +21,10 @@ from graindex.trained.card import Card
 from graindex.trained.definition import load_definition
 from graindex.trained.figures import result_figure
 from graindex.trained.kept import headline, predictions_of, run_of
+from graindex.trained.learning import training_set_of
 from graindex.trained.train import TRAINING_CODE_VERSION, Trained, train_model
 from graindex.training.registered import register_training_set
-from graindex.training.training_set import CODE_VERSION, TrainingSet, build_training_set
+from graindex.training.training_set import CODE_VERSION, TrainingSet
 
 MODELS = dg.DynamicPartitionsDefinition(name="model")
 GROUP = "models"
@@ -30,7 +32,14 @@ GROUP = "models"
 # A model reads whichever collections its definition names.
 _FEATURES = [
     dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping())
-    for asset in (samples, micrographs, image_quality, micrograph_vectors, particles_2d)
+    for asset in (
+        samples,
+        micrographs,
+        image_quality,
+        micrograph_vectors,
+        particles_2d,
+        particle_annotations,
+    )
 ]
 
 
@@ -49,7 +58,7 @@ def training_sets(
     """Training set of a model: features as they stand, labels, and the side of each row."""
     opened = store.open()
     definition = load_definition(opened.location, context.partition_key)
-    found = build_training_set(opened, definition.request())
+    found = training_set_of(opened, definition, author=author(context))
     before = opened.snapshot()
     register_training_set(opened, found, author=author(context))
     after = opened.snapshot()

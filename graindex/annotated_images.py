@@ -4,7 +4,7 @@ Out of scope: bringing them into the store (`graindex.annotations`).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,13 @@ class AnnotatedExample:
     labels: LabelImage
 
 
-def annotated_examples(store: "Store", dataset: str) -> Iterator[AnnotatedExample]:
+def annotated_examples(
+    store: "Store",
+    dataset: str,
+    *,
+    only: Container[str] | None = None,
+    as_of: int | None = None,
+) -> Iterator[AnnotatedExample]:
     """Annotated images of a collection, in the order of `micrograph_id`, one read at a time.
 
     Particles of every class are among the labels; `classes_of` tells them apart.
@@ -46,9 +52,11 @@ def annotated_examples(store: "Store", dataset: str) -> Iterator[AnnotatedExampl
     Args:
         store: where they lie.
         dataset: the collection.
+        only: images by `micrograph_id`; all that are annotated when None.
+        as_of: snapshot of the tables; as they stand at the call when None.
 
     Returns:
-        The examples. They are those of the tables as they stand at the call.
+        The examples.
 
     Raises:
         CollectionError: no such collection, or no image of it has an annotation.
@@ -57,11 +65,12 @@ def annotated_examples(store: "Store", dataset: str) -> Iterator[AnnotatedExampl
     """
     store.recipe(dataset)
     images = {
-        row["micrograph_id"]: row for row in store.lake.read("micrographs", dataset).to_pylist()
+        row["micrograph_id"]: row
+        for row in store.lake.read("micrographs", dataset, as_of=as_of).to_pylist()
     }
     rows = [
         {**images[row["micrograph_id"]], **row}
-        for row in store.lake.read(ANNOTATIONS, dataset).to_pylist()
+        for row in store.lake.read(ANNOTATIONS, dataset, as_of=as_of).to_pylist()
         if row["micrograph_id"] in images
     ]
     if not rows:
@@ -71,7 +80,7 @@ def annotated_examples(store: "Store", dataset: str) -> Iterator[AnnotatedExampl
         )
         raise CollectionError(message)
     rows.sort(key=lambda row: str(row["micrograph_id"]))
-    return (_example(store, row) for row in rows)
+    return (_example(store, row) for row in rows if only is None or row["micrograph_id"] in only)
 
 
 def load_annotation(store: "Store", row: Mapping[str, object]) -> LabelImage:

@@ -33,7 +33,7 @@ from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
 from graindex.segmentation import Options, method_of
-from graindex.segmenters import method_settings
+from graindex.segmenters import method_settings, pinned
 from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
 from models.measure.particles_2d import measure_particles_2d
 from models.processors import processors
@@ -60,9 +60,9 @@ def refresh_masks_2d(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
         HomeError: the store cannot be written, as when the disk is full.
     """
     dataset = recipe.dataset
-    options = _options(recipe)
+    options = _options(store, recipe)
     images = _images(store, dataset)
-    wanted = _mask_inputs(images, options)
+    wanted = _mask_inputs(store, images, options)
     work = Checkpoint(store.location, _MASKS, dataset)
 
     def true_still(rows: pa.Table) -> dict[str, Record]:
@@ -144,7 +144,7 @@ def refresh_particles_2d(store: "Store", dataset: str, *, author: str) -> Outcom
 
 def inputs_of_masks(store: "Store", recipe: Recipe) -> dict[str, str]:
     """What the label image of each image rests on now, by `micrograph_id`."""
-    return _mask_inputs(_images(store, recipe.dataset), _options(recipe))
+    return _mask_inputs(store, _images(store, recipe.dataset), _options(store, recipe))
 
 
 def inputs_of_particles_2d(store: "Store", dataset: str) -> dict[str, str]:
@@ -189,16 +189,16 @@ def _mask_file(store: "Store", row: Mapping[str, object], asset: str = _MASKS) -
     return data
 
 
-def _options(recipe: Recipe) -> Options:
+def _options(store: "Store", recipe: Recipe) -> Options:
     """Of images: grey levels are all they have, so values of phases mean nothing."""
-    options = recipe.segmentation
+    options = pinned(recipe.segmentation, store)
     if isinstance(options, WatershedOptions):
         return dataclasses.replace(options, phase_values=None)
     return options
 
 
-def _settings(options: Options) -> str:
-    return settings_json(method_settings(options))
+def _settings(store: "Store", options: Options) -> str:
+    return settings_json(method_settings(options, store))
 
 
 def _images(store: "Store", dataset: str) -> dict[str, Record]:
@@ -217,8 +217,8 @@ def _masks(store: "Store", dataset: str, images: Mapping[str, Record]) -> dict[s
     }
 
 
-def _mask_inputs(images: Mapping[str, Record], options: Options) -> dict[str, str]:
-    settings = _settings(options) if images else ""
+def _mask_inputs(store: "Store", images: Mapping[str, Record], options: Options) -> dict[str, str]:
+    settings = _settings(store, options) if images else ""
     return {key: sha256(pixels_hash(image), settings) for key, image in images.items()}
 
 
@@ -242,10 +242,15 @@ def _mask_record(store: "Store", image: Record, options: Options) -> Record:
     y0, x0, y1, x1 = _corners(image)
     frame = (int(str(image["height_px"])), int(str(image["width_px"])))
     found = segment_content(
-        content, options, frame_shape=frame, corner=(y0, x0), concurrency=processors()
+        content,
+        options,
+        frame_shape=frame,
+        corner=(y0, x0),
+        store=store,
+        concurrency=processors(),
     )
     inside = found.labels[y0:y1, x0:x1]
-    settings = _settings(options)
+    settings = _settings(store, options)
     picture = outline_picture(content, inside)
     mask = encode_labels(found.labels, found.confidence)
     with writing(store.location):

@@ -6,9 +6,10 @@ Out of scope: the method that finds them (`models.segment`), label volumes
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import cv2
+import fsspec
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -20,8 +21,12 @@ from graindex.segmentation import Options, StarConvexOptions
 from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError
 from models.measure.overlays import outline_overlay
+from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.watershed import Labels, WatershedOptions, segment_image
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 LabelImage = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -37,10 +42,10 @@ _DECIMALS = 4  # of confidences: the last bits of a network differ between proce
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Particles of an image.
+    """Particles of an image or a volume.
 
     Attributes:
-        labels: (Y, X) int32, 0 is background, particles from 1.
+        labels: (Y, X) or (Z, Y, X) int32, 0 is background, particles from 1; may be a memory map.
         confidence: (N,) float32 of labels 1…N, 0…1; None where the method gives none.
     """
 
@@ -54,6 +59,7 @@ def segment_content(
     *,
     frame_shape: tuple[int, int],
     corner: tuple[int, int],
+    store: "Store | None" = None,
     concurrency: int = 1,
 ) -> Found:
     """Segment a micrograph without its databar, whose pixels hold no label.
@@ -63,25 +69,33 @@ def segment_content(
         options: of the method.
         frame_shape: (Y, X) of the whole frame.
         corner: (y0, x0) of the content box in it.
+        store: whose networks the options may name.
         concurrency: images that are segmented side by side.
 
     Raises:
         InvalidVolumeError: the content cannot be segmented.
         ModelError: the network that the options name is not there.
     """
-    found = segment_grey(content, options, concurrency=concurrency)
+    found = segment_grey(content, options, store=store, concurrency=concurrency)
     labels: Labels = np.zeros(frame_shape, np.int32)
     (y0, x0), (rows, columns) = corner, content.shape
     labels[y0 : y0 + rows, x0 : x0 + columns] = found.labels
     return Found(labels, found.confidence)
 
 
-def segment_grey(grey: npt.NDArray[Any], options: Options, *, concurrency: int = 1) -> Found:
+def segment_grey(
+    grey: npt.NDArray[Any],
+    options: Options,
+    *,
+    store: "Store | None" = None,
+    concurrency: int = 1,
+) -> Found:
     """Find the particles of an image.
 
     Args:
         grey: (Y, X) grey levels; with phases named in the options, phases.
         options: of the method.
+        store: whose networks the options may name.
         concurrency: images that are segmented side by side.
 
     Raises:
@@ -96,14 +110,18 @@ def segment_grey(grey: npt.NDArray[Any], options: Options, *, concurrency: int =
     )
 
     assert isinstance(options, StarConvexOptions)  # the other method of images
-    segmenter = load_segmenter(options.model, concurrency=concurrency)
+    segmenter = load_segmenter(options.model, store, concurrency=concurrency)
     chosen = segmenter.prediction(options)
     try:
         found = find_star_convex(segmenter.forward, segmenter.config, grey, options=chosen)
     except StarConvexError as error:
         raise InvalidVolumeError(str(error)) from error
-    confidence = segmenter.calibration.confidence(found.confidence)
-    return Found(found.labels, np.round(confidence, _DECIMALS).astype(np.float32))
+    return Found(found.labels, calibrated(segmenter.calibration, found.confidence))
+
+
+def calibrated(calibration: Calibration, probability: Floats) -> Floats:
+    """(N,) confidences as they are kept, from a network's probabilities."""
+    return np.round(calibration.confidence(probability), _DECIMALS).astype(np.float32)
 
 
 def label_type(labels: npt.NDArray[np.integer[Any]]) -> type[np.uint16] | type[np.uint32]:
@@ -141,8 +159,25 @@ def decode_labels(data: bytes) -> LabelImage:
 
 def decode_confidence(data: bytes) -> Floats | None:
     """(N,) float32 of labels 1…N of a file with `confidence_tags`; None where there is none."""
+    return _tagged_confidence(io.BytesIO(data))
+
+
+def read_confidence(uri: str) -> Floats | None:
+    """As `decode_confidence`, of a file of any size: pixels are not read.
+
+    Raises:
+        OSError: it may not be read.
+    """
     try:
-        with captured_log(), tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        with fsspec.open(uri, "rb") as file:
+            return _tagged_confidence(file)
+    except (FileNotFoundError, IsADirectoryError):  # slices or chunks in a folder have no tag
+        return None
+
+
+def _tagged_confidence(file: IO[bytes]) -> Floats | None:
+    try:
+        with captured_log(), tifffile.TiffFile(file) as tiff:
             tag = tiff.pages.first.tags.get(CONFIDENCE_TAG)
     except tifffile.TiffFileError:
         return None

@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ from models.measure.arrays import InvalidVolumeError
 from models.measure.grey import to_uint8
 from models.measure.overlays import orthogonal_sections, outline_overlay
 
+if TYPE_CHECKING:
+    from graindex.store import Store
+
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _CLASSIC_TIFF_BYTES = 2 << 30
 
@@ -43,11 +46,12 @@ def segment_file(
     spacing_um: tuple[float, float, float] | None,
     settings: Mapping[str, Any],
     overlay: Path | None = None,
+    store: "Store | None" = None,
 ) -> int:
     """Segment an image or a volume and write its labels as a TIFF; returns how many there are.
 
-    The databar of a micrograph is left out: its rows hold no label. Confidences of labels of an
-    image are in a tag of the TIFF, where the method gives them.
+    The databar of a micrograph is left out: its rows hold no label. Confidences of labels are
+    in a tag of the TIFF, where the method gives them.
 
     Args:
         uri: image, stack, folder of slices, Zarr, HDF5 or MRC.
@@ -55,6 +59,7 @@ def segment_file(
         spacing_um: (dz, dy, dx) of a volume; None takes what the file states, or equal spacing.
         settings: options by name, `method` among them or not (`graindex.segmentation`).
         overlay: PNG to write: the particles drawn over the image, or over three sections.
+        store: whose networks the settings may name.
 
     Raises:
         InputError: the output is no TIFF, or the input cannot be segmented.
@@ -67,7 +72,7 @@ def segment_file(
         stated = spacing_um or source.spacing_um
         options = _options(settings, "micrographs" if source.array.ndim == 2 else "volumes")
         try:
-            found = _found(source, options, stated or (1.0,) * 3, Path(scratch))
+            found = _found(source, options, stated or (1.0,) * 3, Path(scratch), store)
         except InvalidVolumeError as error:
             raise InputError(f"{uri}: {error}") from error
         labels = found.labels
@@ -85,27 +90,32 @@ def _options(settings: Mapping[str, Any], kind: str) -> Options:
         raise InputError(str(error)) from error
 
 
-def _found(source: Loaded, options: Options, spacing_um: tuple[float, ...], scratch: Path) -> Found:
+def _found(
+    source: Loaded,
+    options: Options,
+    spacing_um: tuple[float, ...],
+    scratch: Path,
+    store: "Store | None",
+) -> Found:
     if source.array.ndim == 2:
-        return _segment_micrograph(source, options)
-    labels = segment_any(
+        return _segment_micrograph(source, options, store)
+    return segment_any(
         source.array,
         spacing_um=spacing_um,
         options=options,
         scratch=scratch,
         progress=lambda done, total: report("segment", done, total),
     )
-    return Found(labels, None)
 
 
-def _segment_micrograph(source: Loaded, options: Options) -> Found:
+def _segment_micrograph(source: Loaded, options: Options, store: "Store | None") -> Found:
     if phase_values(options) is not None:
         return segment_grey(source.array, options)
     grey = to_uint8(source.array, source.bits_used)
     box = find_content_box(grey)
     content = np.ascontiguousarray(grey[box.y0 : box.y1, box.x0 : box.x1])
     corner = (box.y0, box.x0)
-    return segment_content(content, options, frame_shape=grey.shape, corner=corner)
+    return segment_content(content, options, frame_shape=grey.shape, corner=corner, store=store)
 
 
 def write_overlay(

@@ -37,6 +37,7 @@ LEVELS: dict[str, Level] = {
     "micrographs": Level("micrograph"),
     "image_quality": Level("micrograph"),
     "particle_masks_2d": Level("micrograph"),
+    "particle_annotations": Level("micrograph"),
     "volumes": Level("volume"),
     "particle_labels_3d": Level("volume"),
     "particles_2d": Level("micrograph", unique=False, counted_in="particle_masks_2d"),

@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from graindex.errors import ModelError
 from graindex.trained.card import Card, parse_card
-from graindex.trained.methods import learner_of
+from graindex.trained.methods import row_learner_of
 from models.learn.learner import Fitted
 
 if TYPE_CHECKING:
@@ -37,18 +37,36 @@ class Artefact:
     card: Card
     weights: bytes
 
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The weights by name.
+
+        Raises:
+            ModelError: they are damaged, or those of another method.
+        """
+        return tensors_of(self.weights) if self.card.network else self.fitted().tensors()
+
     def fitted(self) -> Fitted:
         """The fitted model.
 
         Raises:
-            ModelError: the weights are damaged, or of another method.
+            ModelError: the weights are damaged, or of another method; the model finds particles.
         """
-        learner = learner_of(self.card.method.name, self.card.method.parameters)
+        if self.card.network is not None:
+            raise ModelError(finds_particles(self.card))
+        learner = row_learner_of(self.card.method.name, self.card.method.parameters)
         try:
             return learner.restore(tensors_of(self.weights))
         except (KeyError, IndexError) as error:
             message = f"model {self.card.reference}: its weights lack {error}; export it again"
             raise ModelError(message) from error
+
+
+def finds_particles(card: Card) -> str:
+    """What to say where a network is asked for a label."""
+    return (
+        f"model {card.reference} finds particles in images, and predicts no label: "
+        f"graindex segment IMAGE --model {card.reference}"
+    )
 
 
 def weights_of(tensors: Mapping[str, npt.NDArray[np.float64]]) -> bytes:

@@ -178,6 +178,7 @@ class Card(_Part):
         code_versions: of the programs that made it.
         weights_sha256: SHA-256 of the weights file.
         input_hash: SHA-256 over everything that decides the model.
+        network: what a network that finds particles needs beside its weights; None of others.
     """
 
     format: Literal[1] = FORMAT
@@ -200,6 +201,7 @@ class Card(_Part):
     code_versions: dict[str, str]
     weights_sha256: str
     input_hash: str
+    network: dict[str, Any] | None = None
 
     @property
     def reference(self) -> str:
@@ -208,7 +210,9 @@ class Card(_Part):
 
     def text(self) -> str:
         """The card as JSON, the same text for equal cards."""
-        content = self.model_dump(mode="json")
+        content = self.model_dump(
+            mode="json", exclude={"network"} if self.network is None else None
+        )
         return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 

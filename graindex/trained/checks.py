@@ -14,6 +14,7 @@ from graindex.errors import ModelError
 from graindex.store import Store
 from graindex.trained.artefact import stored_card
 from graindex.trained.kept import kept_model, newest_run
+from graindex.trained.methods import METHODS
 from graindex.training.registered import stored_training_set
 from schemas.ddl import literal
 
@@ -23,12 +24,14 @@ def unfinished_predictions(store: Store, model: str) -> Sequence[Problem]:
     run = newest_run(store, model)
     if run is None:
         return _problem("trained", [(model, "never")])
+    counts = METHODS[run["method"]].kind == "particles"  # how many were found, without a spread
+    spread = "0" if counts else "predicted_std"
     rows = store.lake.query(
         f"""
         SELECT entity_id, evaluation, predicted_number, predicted_std, predicted_text, probability
         FROM {CATALOG}.predictions WHERE model = ? AND model_version = ?
           AND NOT coalesce(
-              isfinite(predicted_number) AND isfinite(predicted_std),
+              isfinite(predicted_number) AND isfinite({spread}),
               predicted_text IS NOT NULL AND isfinite(probability), false)
         ORDER BY entity_id
         """,
@@ -77,7 +80,7 @@ def damaged_artefact(store: Store, model: str) -> Sequence[Problem]:
     if run is None:
         return []
     try:
-        tensors = kept_model(store, f"{model}@{run['model_version']}").fitted().tensors()
+        tensors = kept_model(store, f"{model}@{run['model_version']}").tensors()
     except ModelError as error:
         return _problem("readable artefact", [(model, str(error))])
     broken = [name for name, values in tensors.items() if not _usable(name, values)]

@@ -23,7 +23,8 @@ from graindex.errors import GraindexError, ModelError
 from graindex.files import sha256
 from graindex.location import Location
 from graindex.settings import first_problem
-from graindex.trained.methods import all_parameters, learner_of
+from graindex.trained.methods import METHODS, all_parameters, learner_of
+from graindex.training.annotated import ANNOTATED_IMAGES, ANNOTATIONS
 from graindex.training.labels import LabelRequest
 from graindex.training.request import TrainingSetRequest
 from graindex.training.splits import SplitRequest
@@ -52,7 +53,8 @@ class ModelDefinition(BaseModel):
     Attributes:
         name: its name, small letters, digits and underscores.
         method: how it learns, see `graindex.trained.methods`.
-        feature_set: features, ``name`` for the newest version or ``name@version``.
+        feature_set: features, ``name`` for the newest version or ``name@version``. A network that
+            finds particles looks at annotated images: leave it and the label out.
         label: what is learned; a name stands for a request with the defaults.
         datasets: only entities of these collections; of all when empty.
         where: SQL condition over the columns of the entities' catalog.
@@ -80,6 +82,24 @@ class ModelDefinition(BaseModel):
     pixel_size: PixelSizeRule = PixelSizeRule()
     limits: tuple[str, ...] = ()
     description: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _networks_see_annotated_images(cls, given: Any) -> Any:
+        method = METHODS.get(given.get("method", "")) if isinstance(given, dict) else None
+        if method is None or method.kind != "particles":
+            return given
+        own = {"feature_set": ANNOTATED_IMAGES, "label": ANNOTATIONS}
+        label = given.get("label", ANNOTATIONS)
+        named = {
+            "feature_set": str(given.get("feature_set", ANNOTATED_IMAGES)).partition("@")[0],
+            "label": label.get("name") if isinstance(label, dict) else label,
+        }
+        for key, name in named.items():
+            if name != own[key]:
+                message = f"{given['method']} learns from annotated images: leave {key} out"
+                raise ValueError(message)
+        return own | given
 
     @field_validator("label", mode="before")
     @classmethod

@@ -29,14 +29,32 @@ def result_figure(card: Card, predictions: Sequence[Record]) -> bytes:
         card: card of the model.
         predictions: rows of the table `predictions`, of one evaluation.
     """
+    if card.network is not None:
+        return _counts(predictions)
     if card.label.classes:
         return _confusion(card, predictions)
     return _against(card, predictions)
 
 
-def curves_figure(curves: Sequence[Curve]) -> bytes:
-    """Curves of the training over a logarithmic axis, the smallest value of each marked, as PNG."""
+def curves_figure(curves: Sequence[Curve], *, over_epochs: bool = False) -> bytes:
+    """Curves of the training, as PNG.
+
+    Args:
+        curves: one or more.
+        over_epochs: they are learning curves; else errors over a logarithmic axis of the penalty,
+            of which the smallest is marked.
+    """
     figure, axes = _figure(6.4, 3.6)
+    if over_epochs:
+        for number, curve in enumerate(curves):
+            colour = _COLOURS[number % len(_COLOURS)]
+            name = curve.name.replace("_", " ")
+            axes.plot(curve.x, curve.y, color=colour, label=name, linewidth=1.4)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss, and F1 of validation patches")
+        axes.legend(fontsize=7, frameon=False)
+        axes.grid(alpha=0.3)
+        return _png(figure)
     for number, curve in enumerate(curves):
         colour = _COLOURS[number % len(_COLOURS)]
         axes.plot(curve.x, curve.y, color=colour, label=curve.name, linewidth=1.4)
@@ -112,6 +130,28 @@ def _against(card: Card, predictions: Sequence[Record]) -> bytes:
     axes.set_xlabel(f"measured {card.label.name}{unit}")
     axes.set_ylabel(f"predicted, ± one standard deviation{unit}")
     axes.legend(fontsize=7, frameon=False)
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def _counts(predictions: Sequence[Record]) -> bytes:
+    """Particles found against particles drawn, a point for each image."""
+    figure, axes = _figure(5.6, 5.2)
+    drawn, found = (
+        np.array([row[column] for row in predictions], float)
+        for column in ("label_number", "predicted_number")
+    )
+    collections = [row["dataset"] for row in predictions]
+    for number, name in enumerate(sorted(set(collections))):
+        here = np.array([dataset == name for dataset in collections])
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(drawn[here], found[here], "o", markersize=4, color=colour, label=name)
+    most = max(1.0, drawn.max(initial=0), found.max(initial=0))
+    axes.plot([0, most], [0, most], color="#666666", linewidth=0.8)
+    axes.set_xlabel("particles drawn in the image")
+    axes.set_ylabel("particles found")
+    if collections:
+        axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
     return _png(figure)
 

@@ -13,15 +13,17 @@ import pyarrow.compute as pc
 
 from graindex.errors import ModelError
 from graindex.features.fitting import FittedFeatures, fit
+from graindex.features.registry import register_feature_set
 from graindex.files import sha256
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.methods import METHODS
+from graindex.training.annotated import FEATURES
 from graindex.training.assembling import with_samples
 from graindex.training.duplicates import duplicates_of
 from graindex.training.splits import assign, learning_rows
-from graindex.training.training_set import TrainingSet
+from graindex.training.training_set import TrainingSet, build_training_set
 from models.learn.evaluation import Fold
-from models.learn.learner import Bools, Floats, Ints
+from models.learn.learner import Bools, Floats, Ints, TargetKind
 
 if TYPE_CHECKING:
     from graindex.store import Store
@@ -41,12 +43,14 @@ class Learning:
         groups: (N,) group of each row, which neither a split nor a validation parts.
         target: (N,) labels, or codes of classes.
         classes: names of the classes; empty where a number is learned.
+        kind: what is learned.
     """
 
     training_set: TrainingSet
     groups: Ints
     target: Floats
     classes: tuple[str, ...]
+    kind: TargetKind
 
     @cached_property
     def weight(self) -> Floats:
@@ -103,7 +107,19 @@ def learning_of(store: "Store", definition: ModelDefinition, training_set: Train
         ModelError: labels are classes where the method learns numbers, or the reverse.
     """
     target, classes = _target(definition, training_set)
-    return Learning(training_set, _groups(store, training_set), target, classes)
+    kind = METHODS[definition.method].kind
+    return Learning(training_set, _groups(store, training_set), target, classes, kind)
+
+
+def training_set_of(store: "Store", definition: ModelDefinition, *, author: str) -> TrainingSet:
+    """The training set that a model asks for, as things stand.
+
+    Raises:
+        GraindexError: its features, labels or split are wrong.
+    """
+    if METHODS[definition.method].kind == "particles":
+        register_feature_set(store, FEATURES, author=author)
+    return build_training_set(store, definition.request())
 
 
 def _groups(store: "Store", training_set: TrainingSet) -> Ints:
@@ -117,8 +133,10 @@ def _groups(store: "Store", training_set: TrainingSet) -> Ints:
 def _target(
     definition: ModelDefinition, training_set: TrainingSet
 ) -> tuple[Floats, tuple[str, ...]]:
-    """Numbers, or codes of classes with the classes' names."""
+    """Numbers, or codes of classes with the classes' names; zeros for label images."""
     kind = METHODS[definition.method].kind
+    if kind == "particles":
+        return np.zeros(len(training_set)), ()
     numbers = not training_set.classes
     told = f"model {definition.name!r}: label {training_set.request.label.name!r} is a"
     if kind == "number":

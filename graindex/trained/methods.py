@@ -7,7 +7,7 @@ Out of scope: the learners themselves (`models.learn`).
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,6 +16,9 @@ from graindex.settings import first_problem
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge
+from models.segment.learner import NetworkLearner
+from models.segment.star_convex.config import TRAINING_CODE_VERSION
+from models.segment.star_convex.learner import StarConvexLearner
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Method:
     """A way to learn.
 
     Attributes:
-        learner: dataclass of its parameters, which is a `models.learn.learner.Learner`.
+        learner: dataclass of its parameters, which is a `models.learn.learner.Learner`, or where
+            particles are predicted a `models.segment.learner.NetworkLearner`.
         kind: what it predicts.
         code_version: raised when the same rows come to another model.
         headline: metric that stands for the model in a list.
@@ -40,6 +44,9 @@ class Method:
 METHODS: dict[str, Method] = {
     "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
     "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
+    "star-convex": Method(
+        StarConvexLearner, "particles", TRAINING_CODE_VERSION, "f1_50", "star-convex network"
+    ),
 }
 
 
@@ -55,7 +62,7 @@ def method_of(name: str) -> Method:
     return METHODS[name]
 
 
-def learner_of(name: str, parameters: Mapping[str, object]) -> Learner:
+def learner_of(name: str, parameters: Mapping[str, object]) -> Learner | NetworkLearner:
     """The learner of a method with these parameters, the others as by default.
 
     Raises:
@@ -68,13 +75,25 @@ def learner_of(name: str, parameters: Mapping[str, object]) -> Learner:
         message = f"method {name} has no parameter {unknown[0]!r}; there are {', '.join(known)}"
         raise ModelError(message)
     try:
-        learner: Learner = TypeAdapter(kind).validate_python(dict(parameters))
+        learner: Learner | NetworkLearner = TypeAdapter(kind).validate_python(dict(parameters))
     except ValidationError as error:
         raise ModelError(f"parameters of method {name}: {first_problem(error)}") from error
     return learner
 
 
-def all_parameters(learner: Learner) -> dict[str, Any]:
+def row_learner_of(name: str, parameters: Mapping[str, object]) -> Learner:
+    """The same for methods that learn from rows of features.
+
+    Raises:
+        ModelError: as `learner_of`, or the method learns from images.
+    """
+    learner = learner_of(name, parameters)
+    if method_of(name).kind == "particles":
+        raise ModelError(f"method {name} learns from images, not from features")
+    return cast("Learner", learner)
+
+
+def all_parameters(learner: Learner | NetworkLearner) -> dict[str, Any]:
     """Every parameter of a learner, those as by default included."""
     parameters: dict[str, Any] = dataclasses.asdict(learner)  # type: ignore[call-overload]
     return parameters

@@ -21,7 +21,7 @@ from graindex.features.fitting import FittedFeatures
 from graindex.features.values import feature_values
 from graindex.location import Location
 from graindex.settings import EncoderSettings, ReaderSettings
-from graindex.trained.artefact import Artefact
+from graindex.trained.artefact import Artefact, finds_particles
 from graindex.trained.card import Card
 from graindex.trained.describe import encoders_of, vector_tables
 from graindex.trained.figures import in_label_unit
@@ -69,6 +69,8 @@ def predict(
         OriginalError: no such image.
     """
     card = artefact.card
+    if card.network is not None:
+        raise ModelError(finds_particles(card))
     known = _known(store, card, images)
     for image in images:
         if image in known or not re.fullmatch(HEX_ID, image) or Path(image).exists():

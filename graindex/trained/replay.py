@@ -14,7 +14,6 @@ from graindex.trained.card import Card
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.kept import kept_model, predictions_of, run_of
 from graindex.trained.learning import learning_of
-from graindex.trained.scores import prediction_records
 from graindex.trained.train import fit_model, model_code_version
 from graindex.training.comparison import Comparison
 from graindex.training.registered import rebuild
@@ -97,11 +96,11 @@ def replay(store: "Store", reference: str) -> Replayed:
     definition = definition_of(card)
     try:
         training_set = build_training_set(store, parse_request(card.training_set.request))
-        fit = fit_model(definition, learning_of(store, definition, training_set))
+        fit = fit_model(store, definition, learning_of(store, definition, training_set))
     except GraindexError as error:
         return Replayed(card.reference, comparison, notes=(f"it cannot be trained again: {error}",))
-    digest = hashlib.sha256(weights_of(fit.fitted.tensors())).hexdigest()
-    now = [row for one in fit.scored for row in prediction_records(fit.learning, one, {})]
+    digest = hashlib.sha256(weights_of(fit.tensors)).hexdigest()
+    now = fit.predictions
     kept = predictions_of(store, run_of(store, card.reference))
     return Replayed(
         card.reference,

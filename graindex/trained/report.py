@@ -26,7 +26,11 @@ _MOST_FOLDS = 20
 
 
 def report_page(
-    store: "Store", card: Card, predictions: Sequence[Record], curves: Sequence[Curve]
+    store: "Store",
+    card: Card,
+    predictions: Sequence[Record],
+    curves: Sequence[Curve],
+    pictures: Sequence[tuple[str, bytes]] = (),
 ) -> str:
     """The page of a model.
 
@@ -35,19 +39,23 @@ def report_page(
         card: card of the model.
         predictions: rows of the table `predictions`.
         curves: curves of the training.
+        pictures: captions with JPEGs.
     """
     import jinja2  # noqa: PLC0415
 
     left_out = [row for row in predictions if row["evaluation"] != "train"]
     shown = left_out or list(predictions)
+    is_network = card.network is not None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["figures"] = significant
     return environment.from_string(PAGE).render(
         card=card,
         title=METHODS[card.method.name].title,
         result=_picture(result_figure(card, shown)),
-        of_training=not left_out,
-        curves=_picture(curves_figure(curves)) if curves else None,
+        of_training=bool(predictions) and not left_out,
+        curves=_picture(curves_figure(curves, over_epochs=is_network)) if curves else None,
+        is_network=is_network,
+        pictures=[(caption, _jpeg(data)) for caption, data in pictures],
         metrics=_of_all(card),
         classes=_of_classes(card),
         folds=_of_folds(card),
@@ -130,12 +138,18 @@ def _images(store: "Store", card: Card) -> dict[str, tuple[str, str | None]]:
 def _thumbnail(store: "Store", address: str) -> str | None:
     if not store.files.has(address):
         return None
-    return f"data:image/jpeg;base64,{base64.b64encode(store.files.get(address)).decode()}"
+    return _jpeg(store.files.get(address))
+
+
+def _jpeg(data: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
 
 def _measured(card: Card, row: Record) -> str:
     if card.label.classes:
         return str(row["label_text"])
+    if card.network is not None:
+        return f"{row['label_number']:.0f} particles"
     return f"{in_label_unit(card, np.array(row['label_number'])):.3g} {card.label.unit or ''}"
 
 
@@ -143,6 +157,8 @@ def predicted_text(card: Card, row: Record) -> str:
     """A prediction for people: class with probability, or value with one standard deviation."""
     if card.label.classes:
         return f"{row['predicted_text']} ({row['probability']:.0%})"
+    if card.network is not None:
+        return f"{row['predicted_number']:.0f} particles"
     value, std = row["predicted_number"], row["predicted_std"]
     unit = f" {card.label.unit}" if card.label.unit else ""
     if card.label.transform == "log10":

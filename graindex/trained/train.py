@@ -5,10 +5,12 @@ Out of scope: the learners (`models.learn`), reading models back (`graindex.trai
 """
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -31,29 +33,20 @@ from graindex.trained.describe import (
     included_definitions,
     pixel_size_card,
 )
+from graindex.trained.fit import Fit, fit_rows, label_unit
 from graindex.trained.kept import kept_model, newest_run
-from graindex.trained.learning import Learning, learning_of, warnings_of
+from graindex.trained.learning import Learning, learning_of, training_set_of, warnings_of
 from graindex.trained.methods import METHODS, all_parameters, learner_of
+from graindex.trained.networks import fit_network
 from graindex.trained.report import report_page
-from graindex.trained.scores import (
-    Scored,
-    curve_records,
-    fit_final,
-    metric_cards,
-    prediction_records,
-    score_left_out,
-    score_training,
-)
-from graindex.trained.units import learned_unit, unit_of
+from graindex.trained.scores import curve_records
 from graindex.training.registered import register_training_set
-from graindex.training.training_set import TrainingSet, build_training_set
+from graindex.training.training_set import TrainingSet
 from models.learn.intervals import describe
-from models.learn.learner import Fitted
 from schemas.arrow import from_records
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
-    from graindex.features.fitting import FittedFeatures
     from graindex.location import Location
     from graindex.store import Store
 
@@ -76,23 +69,6 @@ class Trained:
     snapshot: int
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A model as fitted, not yet kept.
-
-    Attributes:
-        learning: its training set.
-        features: normalisation and selection.
-        fitted: the model.
-        scored: its predictions of left-out rows, where there are some, and of its training rows.
-    """
-
-    learning: Learning
-    features: "FittedFeatures"
-    fitted: Fitted
-    scored: tuple[Scored, ...]
-
-
 def train_model(
     store: "Store", definition: ModelDefinition, *, author: str, run_id: str | None = None
 ) -> Trained:
@@ -108,17 +84,18 @@ def train_model(
         GraindexError: its features, labels or split are wrong, or the rows do not allow a fit.
     """
     with _one_at_a_time(store.location, definition.name):
-        training_set = build_training_set(store, definition.request())
+        training_set = training_set_of(store, definition, author=author)
         learning = learning_of(store, definition, training_set)
         wanted = input_hash(store, definition, learning)
         newest = newest_run(store, definition.name)
         if newest is not None and newest["input_hash"] == wanted:
             return Trained(kept_model(store, definition.name).card, False, store.snapshot())
         version = 1 if newest is None else newest["model_version"] + 1
-        fit = fit_model(definition, learning)
-        register_training_set(store, training_set, author=author)
-        artefact = _artefact(store, definition, fit, version, wanted)
-        snapshot = _keep(store, fit, artefact, author=author, run_id=run_id)
+        with _checkpoints(store.location, definition.name, wanted) as folder:
+            fit = fit_model(store, definition, learning, checkpoints=folder)
+            register_training_set(store, training_set, author=author)
+            artefact = _artefact(store, definition, fit, version, wanted)
+            snapshot = _keep(store, fit, artefact, author=author, run_id=run_id)
         return Trained(artefact.card, True, snapshot)
 
 
@@ -140,21 +117,28 @@ def model_code_version(method: str) -> str:
     return f"{TRAINING_CODE_VERSION}+{method}.{METHODS[method].code_version}"
 
 
-def fit_model(definition: ModelDefinition, learning: Learning) -> Fit:
+def fit_model(
+    store: "Store",
+    definition: ModelDefinition,
+    learning: Learning,
+    *,
+    checkpoints: Path | None = None,
+) -> Fit:
     """Evaluate and fit; the same bits for the same definition and rows.
+
+    Args:
+        store: where images lie that a network looks at.
+        definition: the model.
+        learning: its training set.
+        checkpoints: folder from which a long training goes on where it was interrupted.
 
     Raises:
         ModelError: the rows do not allow a fit.
     """
-    learner = learner_of(definition.method, definition.parameters)
-    left_out = score_left_out(learning, learner, definition.seed)
-    features = learning.fit_features(learning.final)
-    matrix = learning.matrix_by(features)
-    fitted = fit_final(learning, matrix, learner, definition.seed)
-    training = score_training(learning, fitted, matrix, definition.seed)
-    return Fit(
-        learning, features, fitted, (training,) if left_out is None else (left_out, training)
-    )
+    learner: Any = learner_of(definition.method, definition.parameters)
+    if learning.kind == "particles":
+        return fit_network(store, definition, learner, learning, checkpoints=checkpoints)
+    return fit_rows(definition, learner, learning)
 
 
 def _artefact(
@@ -162,7 +146,7 @@ def _artefact(
 ) -> Artefact:
     learning, found = fit.learning, fit.learning.training_set
     definitions = included_definitions(store, found)
-    weights = weights_of(fit.fitted.tensors())
+    weights = weights_of(fit.tensors)
     label = _label_card(definition, learning)
     data = data_cards(store, found)
     card = Card(
@@ -173,7 +157,7 @@ def _artefact(
             name=definition.method,
             code_version=METHODS[definition.method].code_version,
             parameters=all_parameters(learner_of(definition.method, definition.parameters)),
-            chosen=dict(fit.fitted.chosen),
+            chosen=dict(fit.chosen),
         ),
         label=label,
         features=FeaturesCard(
@@ -181,21 +165,22 @@ def _artefact(
             entity=found.kind,
             definitions={name: one.model_dump(mode="json") for name, one in definitions.items()},
             columns=tuple(found.features.column_names),
-            fitted=fit.features.to_json(),
+            fitted=dict(fit.features),
         ),
         encoder=encoder_card(store, found, definitions),
         pixel_size=pixel_size_card(store, definition, learning),
         training_set=_training_set_card(found, learning),
         seed=definition.seed,
-        metrics=metric_cards(fit.scored, learned_unit(label.unit, label.transform)),
+        metrics=fit.metrics,
         interval=describe(),
         warnings=(*warnings_of(learning), *_without_licence(data)),
-        notes=found.notes,
+        notes=(*found.notes, *fit.notes),
         limits=definition.limits,
         data=data,
         code_versions=code_versions(model_code_version(definition.method)),
         weights_sha256=store.files.put(weights),
         input_hash=wanted,
+        network=None if fit.network is None else dict(fit.network),
     )
     return Artefact(card, weights)
 
@@ -211,10 +196,10 @@ def _without_licence(data: Sequence[DataCard]) -> Iterator[str]:
 
 def _label_card(definition: ModelDefinition, learning: Learning) -> LabelCard:
     target = learning.target[learning.final]
-    numbers = not learning.classes
+    numbers = learning.kind == "number"
     return LabelCard(
         name=definition.label.name,
-        unit=definition.unit or (unit_of(definition.label.name) if numbers else None),
+        unit=label_unit(definition, learning),
         transform=definition.label.transform,
         classes=learning.classes,
         least=float(target.min()) if numbers else None,
@@ -238,9 +223,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
     """Write the model's files, and its rows of all tables in one transaction."""
     card = artefact.card
     key = {"model": card.model, "model_version": card.version}
-    predictions = [
-        record for one in fit.scored for record in prediction_records(fit.learning, one, key)
-    ]
+    predictions = [{**key, **record} for record in fit.predictions]
     run = {
         **key,
         "method": card.method.name,
@@ -253,7 +236,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
         "artefact": card.weights_sha256,
         "card": store.files.put(card.text().encode()),
         "report": store.files.put(
-            report_page(store, card, predictions, fit.fitted.curves).encode()
+            report_page(store, card, predictions, fit.curves, fit.pictures).encode()
         ),
         "run_id": run_id,
         "author": author,
@@ -264,7 +247,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
     rows: dict[str, list[dict[str, Any]]] = {
         "model_runs": [run],
         "metrics": [_metric_record(card, metric, key) for metric in card.metrics],
-        "curves": curve_records(fit.fitted.curves, key),
+        "curves": curve_records(fit.curves, key),
         "predictions": predictions,
     }
     tables = {name: from_records(TABLES[name], records) for name, records in rows.items()}
@@ -284,6 +267,17 @@ def _metric_record(card: Card, metric: Any, key: dict[str, Any]) -> dict[str, An
         "interval": None if metric.lower is None else card.interval,
         "row_count": metric.rows,
     }
+
+
+@contextmanager
+def _checkpoints(location: "Location", name: str, wanted: str) -> Iterator[Path | None]:
+    """Folder of this very training, removed when it is kept; None for a home on servers."""
+    if location.folder is None:
+        yield None
+        return
+    folder = location.folder / FOLDER / f".{name}.training"
+    yield folder / wanted[:16]
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from graindex.ducklake import CATALOG
 from graindex.entities import EntityKind
 from graindex.errors import QueryError
 from graindex.lake import AsOf, at_clause
+from graindex.training.annotated import ANNOTATIONS
 from graindex.training.label_files import COLLECTION, LabelError
 from graindex.training.label_request import LabelRequest
 from graindex.training.statements import label_columns, list_labels, statements_of
@@ -76,6 +77,8 @@ def levels_of(
         (kinds, stated.filter(pc.is_in(stated["entity_kind"], value_set=pa.array(kinds))))
         for kinds in (nearest if request.of is None else [(request.of,)] * len(nearest))
     ]
+    if request.name == ANNOTATIONS and kind == "micrograph":
+        levels.append((("micrograph",), _of_annotations(store, datasets, snapshot)))
     if request.of in {None, "sample"}:
         levels.append((("sample",), _of_samples(store, request.name, datasets, snapshot)))
     levels = [(kinds, rows) for kinds, rows in levels if rows.num_rows]
@@ -95,6 +98,16 @@ def _stated(store: "Store", name: str, datasets: Sequence[str], snapshot: int) -
     return rows.sort_by([("labeller", "descending"), ("label_id", "ascending")])
 
 
+def _of_annotations(store: "Store", datasets: Sequence[str], snapshot: int) -> pa.Table:
+    """Label images that people drew, as timeless statements of the collection."""
+    parts = [
+        store.lake.read(ANNOTATIONS, dataset, columns=("micrograph_id", "mask"), as_of=snapshot)
+        for dataset in datasets
+    ]
+    rows = pa.concat_tables(parts)
+    return _timeless(rows["micrograph_id"], "label_text", rows["mask"])
+
+
 def _of_samples(store: "Store", name: str, datasets: Sequence[str], snapshot: int) -> pa.Table:
     """The column of this name in `samples`, as timeless statements of the collection."""
     if name not in label_columns(store, snapshot):
@@ -105,11 +118,17 @@ def _of_samples(store: "Store", name: str, datasets: Sequence[str], snapshot: in
         f"WHERE {f'dataset IN ({of})' if of else 'true'} AND {quote(name)} IS NOT NULL "
         "ORDER BY sample_id"
     )
-    count = rows.num_rows
     number = pa.types.is_floating(rows["value"].type)
+    column = "label_number" if number else "label_text"
+    return _timeless(rows["sample_id"], column, rows["value"])
+
+
+def _timeless(ids: pa.ChunkedArray, column: str, values: pa.ChunkedArray) -> pa.Table:
+    """Timeless statements of the collection, as rows of the table `labels`."""
+    count = len(ids)
     columns = {
-        "entity_id": rows["sample_id"],
-        "label_number" if number else "label_text": rows["value"],
+        "entity_id": ids,
+        column: values,
         "labeller": pa.array([COLLECTION] * count, pa.string()),
     }
     schema = empty(TABLES["labels"]).schema

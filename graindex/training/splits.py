@@ -271,7 +271,7 @@ def _balance(rows: pa.Table, parts: Codes) -> tuple[str, ...]:
     sizes = np.bincount(parts)
     notes = [f"{len(sizes)} parts of {sizes.min()} to {sizes.max()} rows"]
     classes = _classes(rows)
-    if count_of(classes) > 1:
+    if 1 < count_of(classes) < rows.num_rows:  # else each row has a label of its own
         what = "classes" if _label_column(rows) == "label_text" else "tenths"
         table = np.zeros((len(sizes), count_of(classes)))
         np.add.at(table, (parts, classes), 1)

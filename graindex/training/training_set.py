@@ -152,6 +152,8 @@ class TrainingSet:
             low, high = float(np.min(self.target)), float(np.max(self.target))
             return {"label range": f"{low:g} to {high:g}"}
         names, counts = np.unique(self.target, return_counts=True)
+        if len(names) == len(self):  # such as label images
+            return {"classes": f"{len(names)}, one for each row"}
         return {"classes": ", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True))}
 
     def fold_sizes(self) -> list[int]:

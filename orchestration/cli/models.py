@@ -56,7 +56,8 @@ def train(
     if config is not None:
         save_definition(store.location, read_definition(config, name))
     definition = load_definition(store.location, name)
-    registered_feature_set(store, definition.feature_set)  # a wrong name is a wrong command
+    if METHODS[definition.method].kind != "particles":  # which look at the images themselves
+        registered_feature_set(store, definition.feature_set)  # a wrong name is a wrong command
     from orchestration.run import run_models
 
     started = time.perf_counter()

@@ -68,8 +68,9 @@ MethodOption = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="Name of the network: micrographs, or sections of X-ray tomograms [default: "
-        "micrographs for star-convex, sections for view-fusion].",
+        help="Network: micrographs, sections (of X-ray tomograms), a model that graindex train "
+        "made, or a folder with one [default: micrographs for star-convex, sections for "
+        "view-fusion].",
         show_default=False,
         rich_help_panel=_NETWORK,
     ),

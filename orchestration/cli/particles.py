@@ -1,4 +1,4 @@
-"""Commands on files, without a store: segment and measure.
+"""Commands on files: segment and measure.
 
 Out of scope: particles of a store's images and volumes.
 """
@@ -34,7 +34,7 @@ from orchestration.cli.options import (
     segmentation_settings,
     three,
 )
-from orchestration.cli.output import notes, progress_bars, write_table
+from orchestration.cli.output import HomeOption, notes, progress_bars, write_table
 
 
 def register(app: typer.Typer) -> None:
@@ -64,11 +64,13 @@ def segment(
         typer.Option(help="PNG to write as well: the particles over the image or three sections."),
     ] = None,
     spacing_um: SpacingOption = None,
+    home: HomeOption = None,
 ) -> None:
     """Find particles and write them as labels, 0 for the background.
 
     The databar of a micrograph is left out.
     """
+    from graindex.network_files import stands_alone
     from graindex.segmenting import segment_file
 
     settings = segmentation_settings(
@@ -85,9 +87,19 @@ def segment(
         phase=phase,
     )
     spacing = parse_spacing_option(spacing_um, (1, 3))
+    store = None
+    if model is not None and (home is not None or not stands_alone(model)):
+        from graindex.store import open_store
+
+        store = open_store(home)
     with progress_bars():
         count = segment_file(
-            source, output, spacing_um=three(spacing), settings=settings, overlay=overlay
+            source,
+            output,
+            spacing_um=three(spacing),
+            settings=settings,
+            overlay=overlay,
+            store=store,
         )
     notes.print(f"{count} particles written to {output}")
 

@@ -16,6 +16,7 @@ from graindex.image_particles import (
     inputs_of_particles_2d,
     load_mask,
 )
+from graindex.network_files import network_folder
 from graindex.progress import listening
 from graindex.segmenters import segmenter_digest
 from schemas.arrow import arrow_schema
@@ -170,7 +171,7 @@ class TestNetwork:
             said = json.loads(row["segmentation_settings"])
             assert row["segmentation_method"] == "star-convex"
             assert said["model"] == "micrographs"
-            assert said["model_sha256"] == segmenter_digest("micrographs")
+            assert said["model_sha256"] == segmenter_digest(network_folder("micrographs"))
 
     def test_another_time_the_labels_are_the_same(self, found, tmp_path, empty_home):
         again = collection_at(tmp_path, empty_home)

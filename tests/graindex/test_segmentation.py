@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graindex import segmenters
 from graindex.errors import CollectionError, ModelError
+from graindex.network_files import network_folder, shipped_networks
 from graindex.recipes import load_recipe, make_recipe, save_recipe
 from graindex.segmentation import (
     StarConvexOptions,
@@ -18,7 +18,7 @@ from graindex.segmentation import (
     phase_values,
     settings_record,
 )
-from graindex.segmenters import segmenter_digest, segmenter_names
+from graindex.segmenters import load_segmenter, segmenter_digest
 from models.segment.watershed import WatershedOptions
 
 
@@ -106,16 +106,16 @@ def test_phases_are_of_the_watershed():
 
 def test_a_network_that_is_not_there_is_named_beside_those_that_are():
     with pytest.raises(ModelError, match=r"'gone': there is .*micrographs") as caught:
-        segmenter_digest("gone")
+        network_folder("gone")
     assert "\n" not in str(caught.value)
-    assert len({segmenter_digest(name) for name in segmenter_names()}) == len(segmenter_names())
+    names = shipped_networks()
+    assert len({segmenter_digest(network_folder(name)) for name in names}) == len(names)
 
 
 @pytest.fixture
-def networks(tmp_path, monkeypatch):
-    """A folder of networks that may be changed, in place of those that come along."""
-    shutil.copytree(segmenters._SHIPPED / "sections", tmp_path / "networks" / "sections")
-    monkeypatch.setattr(segmenters, "_SHIPPED", tmp_path / "networks")
+def networks(tmp_path):
+    """A folder with a network that may be changed."""
+    shutil.copytree(network_folder("sections"), tmp_path / "networks" / "sections")
     segmenter_digest.cache_clear()
     yield tmp_path / "networks" / "sections"
     segmenter_digest.cache_clear()
@@ -126,7 +126,7 @@ def test_only_what_decides_labels_changes_the_digest(networks):
         card = json.loads((networks / "card.json").read_text())
         (networks / "card.json").write_text(json.dumps(card | changed))
         segmenter_digest.cache_clear()
-        return segmenter_digest("sections")
+        return segmenter_digest(network_folder(str(networks)))
 
     first = digest()
     assert digest(limits=["none at all"]) == first
@@ -145,6 +145,6 @@ def test_a_damaged_network_is_one_line(networks, damage):
         card.write_text("{")
     else:
         weights.unlink()
-    with pytest.raises(ModelError, match=r"damaged|no network is called") as caught:
-        segmenters._loaded.__wrapped__("sections", 1)
+    with pytest.raises(ModelError, match=r"damaged|cannot be read") as caught:
+        load_segmenter(str(networks))
     assert "\n" not in str(caught.value)

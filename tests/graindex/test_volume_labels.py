@@ -14,6 +14,7 @@ from PIL import Image
 from graindex import volume_labels
 from graindex.errors import HomeError
 from graindex.files import sha256
+from graindex.network_files import network_folder
 from graindex.recipes import make_recipe
 from graindex.segmenters import segmenter_digest
 from graindex.store import open_store
@@ -150,7 +151,7 @@ class TestViewFusion:
         assert evaluate(labels, labels_of(store, row)).at(0.75).f1 == 1
         said = json.loads(row["segmentation_settings"])
         assert said["model"] == "sections"
-        assert said["model_sha256"] == segmenter_digest("sections")
+        assert said["model_sha256"] == segmenter_digest(network_folder("sections"))
         again = self.fused(store)
         assert (again.computed, again.kept) == (0, 1)
         assert self.fused(store, diameter_px=24.0).computed == 1

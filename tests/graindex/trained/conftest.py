@@ -11,8 +11,9 @@ from graindex.features.files import make_feature_set
 from graindex.features.registry import register_feature_set
 from graindex.store import Store, open_store
 from graindex.trained.definition import ModelDefinition
+from graindex.trained.fit import Fit
 from graindex.trained.learning import learning_of
-from graindex.trained.train import Fit, fit_model, train_model
+from graindex.trained.train import fit_model, train_model
 from graindex.training.training_set import build_training_set
 from schemas.arrow import from_records
 from schemas.tables import TABLES
@@ -106,7 +107,7 @@ def model(fields, **more) -> ModelDefinition:
 def fit(store: Store, definition: ModelDefinition) -> Fit:
     """Evaluate and fit a model without keeping anything."""
     training_set = build_training_set(store, definition.request())
-    return fit_model(definition, learning_of(store, definition, training_set))
+    return fit_model(store, definition, learning_of(store, definition, training_set))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,86 @@
+"""A model as fitted and evaluated, not yet kept: of rows of features.
+
+Out of scope: networks that look at images (`graindex.trained.networks`), keeping models
+(`graindex.trained.train`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from graindex.trained.card import MetricCard
+from graindex.trained.definition import ModelDefinition
+from graindex.trained.learning import Learning
+from graindex.trained.scores import (
+    fit_final,
+    metric_cards,
+    prediction_records,
+    score_left_out,
+    score_training,
+)
+from graindex.trained.units import learned_unit, unit_of
+from models.learn.learner import Curve, Learner
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model with its evaluation.
+
+    Attributes:
+        learning: its training set.
+        tensors: its weights.
+        chosen: what the training chose.
+        features: normalisation and selection as fitted.
+        metrics: how good it is.
+        predictions: rows of the table `predictions`, the model left out.
+        curves: of the training.
+        network: what a network needs beside its weights; None for models of features.
+        notes: what else a person should know of it.
+        pictures: captions with PNGs, for its page.
+    """
+
+    learning: Learning
+    tensors: Mapping[str, npt.NDArray[Any]]
+    chosen: Mapping[str, float | str]
+    features: Mapping[str, Any]
+    metrics: tuple[MetricCard, ...]
+    predictions: Sequence[Record]
+    curves: tuple[Curve, ...]
+    network: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    pictures: Sequence[tuple[str, bytes]] = field(default=())
+
+
+def label_unit(definition: ModelDefinition, learning: Learning) -> str | None:
+    """Unit of the label; None for classes and label images."""
+    if learning.kind != "number":
+        return definition.unit
+    return definition.unit or unit_of(definition.label.name)
+
+
+def fit_rows(definition: ModelDefinition, learner: Learner, learning: Learning) -> Fit:
+    """Evaluate and fit a model of features; the same bits for the same definition and rows.
+
+    Raises:
+        ModelError: the rows do not allow a fit.
+    """
+    left_out = score_left_out(learning, learner, definition.seed)
+    features = learning.fit_features(learning.final)
+    matrix = learning.matrix_by(features)
+    fitted = fit_final(learning, matrix, learner, definition.seed)
+    training = score_training(learning, fitted, matrix, definition.seed)
+    scored = (training,) if left_out is None else (left_out, training)
+    unit = learned_unit(label_unit(definition, learning), definition.label.transform)
+    return Fit(
+        learning=learning,
+        tensors=fitted.tensors(),
+        chosen=dict(fitted.chosen),
+        features=features.to_json(),
+        metrics=metric_cards(scored, unit),
+        predictions=[row for one in scored for row in prediction_records(learning, one, {})],
+        curves=fitted.curves,
+    )
