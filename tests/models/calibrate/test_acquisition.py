@@ -3,7 +3,9 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -121,6 +123,23 @@ def test_text_reading_is_safe_in_threads_and_checks_its_input():
         read_text(strip, threads=0)
     with pytest.raises(ValueError, match="uint8"):
         read_text(strip.astype(float))
+
+
+def test_the_detector_sees_what_onnx_runtime_sees():
+    import onnxruntime
+    import rapidocr
+
+    from models.calibrate.text_detector import TextDetector
+    from models.encode.openvino_runtime import core
+
+    (path,) = (Path(rapidocr.__file__).parent / "models").glob("*_det_*.onnx")
+    strip = cv2.resize(with_strip()[512:], (960, 96)).astype(np.float32) / 127.5 - 1
+    images = np.repeat(strip[None, None], 3, axis=1)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {session.get_inputs()[0].name: images})
+    found = TextDetector(core().read_model(path), threads=1)(images)
+    assert expected.max() > 0.9 and expected.min() < 0.01
+    assert np.abs(found - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize(
