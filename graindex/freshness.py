@@ -29,6 +29,7 @@ from graindex.image_particles import (
 from graindex.label_issues import LABEL_ISSUES_CODE_VERSION, inputs_of_label_issues
 from graindex.recipes import Recipe
 from graindex.scan import list_collection
+from graindex.segmentation_scores import SCORES_CODE_VERSION, inputs_of_scores
 from graindex.statistics import STATISTICS_CODE_VERSION, inputs_of_statistics
 from graindex.store import Store
 from graindex.vectors import lance_table
@@ -98,6 +99,7 @@ DERIVED: dict[str, Derived] = {
     "particle_annotations": Derived(
         "micrograph_id", ANNOTATIONS_CODE_VERSION, inputs_of_annotations
     ),
+    "segmentation_scores": Derived("score_id", SCORES_CODE_VERSION, inputs_of_scores),
     "particle_labels_3d": Derived(
         "volume_id",
         LABELS_CODE_VERSION,

@@ -14,6 +14,7 @@ from assets.particles import electrode_statistics, particle_masks_2d, particles_
 from assets.quality import image_faults, near_duplicates
 from assets.quality_labels import confounders, drift, label_issues
 from assets.resources import StoreResource
+from assets.scores import segmentation_scores
 from assets.volumes import particle_labels_3d, particles_3d, volumes
 from graindex.location import HOME_VARIABLE
 from orchestration.checks import CHECKS
@@ -31,6 +32,7 @@ defs = dg.Definitions(
         particle_masks_2d,
         particles_2d,
         particle_annotations,
+        segmentation_scores,
         volumes,
         particle_labels_3d,
         particles_3d,

@@ -30,6 +30,7 @@ Record = dict[str, object]
 ENDINGS = ("passed", "warned", "failed")
 _COMMON = ("datasets", "samples")
 _ANNOTATIONS = "particle_annotations"
+_OF_ANNOTATED = frozenset({_ANNOTATIONS, "segmentation_scores"})
 _ASSETS: dict[Kind, tuple[str, ...]] = {
     "micrographs": (
         *_COMMON,
@@ -39,6 +40,7 @@ _ASSETS: dict[Kind, tuple[str, ...]] = {
         "particle_masks_2d",
         "particles_2d",
         _ANNOTATIONS,
+        "segmentation_scores",
         "electrode_statistics",
         "image_faults",
         "near_duplicates",
@@ -84,7 +86,7 @@ def collection_status(store: Store, datasets: list[str]) -> list[Record]:
 def assets_of(store: Store, recipe: Recipe) -> list[str]:
     """What a collection fills; annotations only where it has, or had, some."""
     annotated = recipe.annotations.uri or row_count(store, _ANNOTATIONS, recipe.dataset)
-    return [asset for asset in _ASSETS[recipe.kind] if asset != _ANNOTATIONS or annotated]
+    return [asset for asset in _ASSETS[recipe.kind] if asset not in _OF_ANNOTATED or annotated]
 
 
 State = tuple[int, int, str]

@@ -11,6 +11,7 @@ from schemas.history_fields import HISTORY_FIELDS
 from schemas.model_fields import MODEL_FIELDS
 from schemas.particle_fields import PARTICLE_FIELDS
 from schemas.quality_fields import QUALITY_FIELDS
+from schemas.score_fields import SCORE_FIELDS
 from schemas.statistic_fields import STATISTIC_FIELDS
 from schemas.volume_fields import VOLUME_FIELDS
 
@@ -197,6 +198,7 @@ FIELDS: dict[str, Field] = {
         _VECTORS,
         PARTICLE_FIELDS,
         ANNOTATION_FIELDS,
+        SCORE_FIELDS,
         STATISTIC_FIELDS,
         VOLUME_FIELDS,
         FEATURE_FIELDS,

@@ -256,6 +256,7 @@ LAKE_ASSETS = (
     "volumes",
     "particle_masks_2d",
     "particle_annotations",
+    "segmentation_scores",
     "particle_labels_3d",
     "particles_2d",
     "particles_3d",
