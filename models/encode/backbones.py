@@ -33,6 +33,7 @@ __all__ = [
     "GreyBackbone",
     "load_backbone",
     "load_grey_backbone",
+    "normalisation",
     "weights_digest",
 ]
 
@@ -129,7 +130,7 @@ def load_grey_backbone(config: EncoderConfig) -> tuple[GreyBackbone, str]:
         EncoderUnavailableError: see `load_backbone`.
     """
     backbone = load_backbone(config)
-    mean, std = _normalisation(config.backbone, backbone)
+    mean, std = normalisation(config.backbone, backbone)
     digest = weights_digest(backbone, mean, std)
     first_conv = backbone.pretrained_cfg.get("first_conv")  # type: ignore[union-attr, operator]
     return GreyBackbone(backbone, mean, std, cast("str | None", first_conv)).eval(), digest
@@ -213,7 +214,7 @@ def _load_exactly(
         ) from error
 
 
-def _normalisation(name: str, backbone: nn.Module) -> tuple[Rgb, Rgb]:
+def normalisation(name: str, backbone: nn.Module) -> tuple[Rgb, Rgb]:
     """Mean and standard deviation per channel, for pixels in 0…255."""
     if name.split(".", maxsplit=1)[0] == PACKAGED_BACKBONE:
         mean, std = _LITE0_MEAN_STD

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.encode.backbones import load_backbone
 from models.encode.config import EncoderConfig
+from models.encode.feature_maps import feature_maps
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 
 Prediction = tuple[Tensor, Tensor]
@@ -154,27 +154,14 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def _encoder(config: NetworkConfig, levels: int, pretrained: bool) -> nn.Module:
-    import timm  # noqa: PLC0415 (after `backbones`, which declares operators that it needs)
-
-    whole = load_backbone(EncoderConfig(backbone=config.backbone)) if pretrained else None
-    encoder: nn.Module = timm.create_model(
-        config.backbone, features_only=True, out_indices=tuple(range(levels))
-    )
+    stages = range(levels)
+    encoder = feature_maps(EncoderConfig(backbone=config.backbone), stages, pretrained=pretrained)
     strides = list(encoder.feature_info.reduction())  # type: ignore[union-attr, operator]
-    if strides != [2 ** (level + 1) for level in range(levels)]:
+    if strides != [2 ** (level + 1) for level in stages]:
         raise StarConvexError(
             f"backbone {config.backbone} has feature maps at strides {strides}: choose one with "
             "2, 4, 8, …, such as an EfficientNet"
         )
-    if whole is not None:
-        tensors = whole.state_dict()
-        wanted = encoder.state_dict().keys()
-        if not tensors.keys() >= wanted:
-            raise StarConvexError(
-                f"backbone {config.backbone} names its layers otherwise as a feature extractor: "
-                "choose an EfficientNet"
-            )
-        encoder.load_state_dict({name: tensors[name] for name in wanted})
     return encoder
 
 
