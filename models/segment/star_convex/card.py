@@ -1,20 +1,28 @@
-"""What a trained network says about itself: a JSON file beside its weights.
+"""What a star-convex network says about itself: a JSON file beside its weights.
 
 Out of scope: the weights (`artefact`). Nothing here imports torch.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from models.segment.cards import CARD_NAME, WEIGHTS_NAME, ArtefactKind, Card, read_kind_card
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
+
+__all__ = [
+    "ARTEFACT",
+    "CARD_NAME",
+    "FORMAT_VERSION",
+    "KIND",
+    "WEIGHTS_NAME",
+    "Card",
+    "config_of",
+    "read_card",
+]
 
 KIND = "star-convex"
 FORMAT_VERSION = 1
-WEIGHTS_NAME = "weights.safetensors"
-CARD_NAME = "card.json"
-
-Card = dict[str, Any]
+ARTEFACT = ArtefactKind(KIND, "a star-convex network", FORMAT_VERSION, StarConvexError)
 
 
 def config_of(record: dict[str, Any]) -> NetworkConfig:
@@ -36,15 +44,4 @@ def read_card(folder: Path) -> Card:
     Raises:
         StarConvexError: there is none, or of something else.
     """
-    path = folder / CARD_NAME
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StarConvexError(f"{path} is no readable card ({error}): save it again") from error
-    if not isinstance(card, dict) or card.get("kind") != KIND:
-        raise StarConvexError(f"{path} is no card of a star-convex network")
-    if card.get("format") != FORMAT_VERSION:
-        raise StarConvexError(
-            f"{path} has format {card.get('format')}, this version reads {FORMAT_VERSION}"
-        )
-    return card
+    return read_kind_card(folder, ARTEFACT)

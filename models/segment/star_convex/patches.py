@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.phantoms.scattered import ScatteredPhantom, scatter
-from models.phantoms.sem import SemPhantom, render
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.distractors import paste_background, print_on
+from models.segment.star_convex.phantom_views import draw_phantom
 from models.segment.star_convex.scaling import normalised, resized, scale_factor
 from models.segment.star_convex.targets import Targets, star_targets, typical_diameter_px
 
@@ -23,8 +22,6 @@ Labels = npt.NDArray[np.int32]
 
 MARGIN_PX = 32
 """Seen by the targets beyond the patch, so that its border does not cut their distances."""
-
-_GRAINS = 0.4  # of the phantoms
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,18 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """What the network sees at once: (side, side) each; `valid` is False where nothing is known."""
+class View:
+    """What a network sees at once: (side, side) each; `valid` is False where nothing is known."""
 
     image: Floats
     labels: Labels
     valid: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch(View):
+    """A view with what a star-convex network is to say of it."""
+
     targets: Targets
 
 
@@ -119,7 +122,7 @@ def draw_patch(
     augmentation: Augmentation,
     rng: np.random.Generator,
 ) -> Patch:
-    """A random patch: images with many particles come more often, by the root of their number.
+    """A random view with its targets.
 
     Args:
         examples: to cut from; none: phantoms alone.
@@ -129,14 +132,33 @@ def draw_patch(
         rng: source of everything.
     """
     outer = side_px + 2 * MARGIN_PX
+    return _with_targets(draw_view(examples, outer, config.diameter_px, augmentation, rng), config)
+
+
+def draw_view(
+    examples: Sequence[Prepared],
+    side_px: int,
+    diameter_px: float,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> View:
+    """A random view: images with many particles come more often, by the root of their number.
+
+    Args:
+        examples: to cut from; none: phantoms alone.
+        side_px: of the view.
+        diameter_px: typical of the particles as the network is to see them.
+        augmentation: see there.
+        rng: source of everything.
+    """
     factor = float(augmentation.scale ** rng.uniform(-1, 1))
     if not examples or rng.random() < augmentation.phantoms:
-        image, labels = _phantom(outer, config.diameter_px * factor, rng)
+        image, labels = draw_phantom(side_px, diameter_px * factor, rng)
         valid = np.ones(image.shape, dtype=np.bool_)
     else:
         weights = np.sqrt([max(example.particles, 1) for example in examples])
         chosen = examples[int(rng.choice(len(examples), p=weights / weights.sum()))]
-        image, labels, valid = cut(chosen, outer, config.diameter_px * factor, rng)
+        image, labels, valid = cut(chosen, side_px, diameter_px * factor, rng)
     if rng.random() < augmentation.background:
         image = paste_background(image, labels, rng)
     if rng.random() < augmentation.print:
@@ -147,7 +169,7 @@ def draw_patch(
         image = 1 - image
     if augmentation.tone:
         image = _toned(image, rng)
-    return _with_targets(image, labels, valid, config)
+    return View(image, labels, valid)
 
 
 def cut(
@@ -191,7 +213,7 @@ def plain_patch(
 ) -> Patch:
     """A patch at the wanted scale without any change, for validation."""
     outer = side_px + 2 * MARGIN_PX
-    return _with_targets(*cut(example, outer, config.diameter_px, rng), config)
+    return _with_targets(View(*cut(example, outer, config.diameter_px, rng)), config)
 
 
 def _span(side: int, window: float, rng: np.random.Generator) -> tuple[int, int]:
@@ -201,68 +223,16 @@ def _span(side: int, window: float, rng: np.random.Generator) -> tuple[int, int]
     return start, start + max(length, 1)
 
 
-def _with_targets(
-    image: Floats, labels: Labels, valid: npt.NDArray[np.bool_], config: NetworkConfig
-) -> Patch:
-    targets = star_targets(labels, rays=config.rays, grid=config.grid)
+def _with_targets(view: View, config: NetworkConfig) -> Patch:
+    targets = star_targets(view.labels, rays=config.rays, grid=config.grid)
     inner = slice(MARGIN_PX, -MARGIN_PX)
     coarse = slice(MARGIN_PX // config.grid, -MARGIN_PX // config.grid)
     return Patch(
-        np.ascontiguousarray(image[inner, inner]),
-        labels[inner, inner],
-        valid[inner, inner],
+        np.ascontiguousarray(view.image[inner, inner]),
+        view.labels[inner, inner],
+        view.valid[inner, inner],
         Targets(targets.probability[coarse, coarse], targets.distances[:, coarse, coarse]),
     )
-
-
-def _phantom(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
-    """Loose particles of any look, or grains packed densely as in a ceramic."""
-    if rng.random() < _GRAINS:
-        return _grains(side_px, diameter_px, rng)
-    return _loose(side_px, diameter_px, rng)
-
-
-def _grains(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
-    made = render(
-        SemPhantom(
-            seed=int(rng.integers(2**31)),
-            shape_px=(side_px, side_px),
-            pixel_size_um=1.0,
-            grain_diameter_um=float(np.clip(diameter_px, 6, side_px / 4)),
-            roughness=float(rng.uniform(0, 1)),
-            brightness=float(rng.uniform(60, 180)),
-            noise_std=float(rng.uniform(0, 25)),
-            databar=False,
-        )
-    )
-    return normalised(made.image), made.labels
-
-
-def _loose(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
-    """Particles of any look; every eighth image is bare."""
-    sign = 1 if rng.random() < 0.5 else -1
-    contrast = sign * float(rng.uniform(15, 110))
-    phantom = ScatteredPhantom(
-        seed=int(rng.integers(2**31)),
-        shape_px=(side_px, side_px),
-        diameter_px=max(diameter_px, 6.0),
-        diameter_spread=float(rng.uniform(0, 0.5)),
-        coverage=0.0 if rng.random() < 1 / 8 else float(rng.uniform(0.02, 0.4)),
-        overlap=float(rng.uniform(0, 0.35)),
-        touching_share=float(rng.uniform(0, 0.9)),
-        irregularity=float(rng.uniform(0, 0.12)),
-        background=float(rng.uniform(20, 110) if sign > 0 else rng.uniform(140, 240)),
-        contrast=contrast,
-        rim=float(rng.uniform(0, 90)),
-        gradient=float(rng.uniform(0, 60)),
-        noise_std=float(rng.uniform(0, 25)),
-        blur_px=float(rng.uniform(0, 2.5)),
-    )
-    try:
-        made = scatter(phantom)
-    except ValueError:  # no room for all of them: an image without
-        return np.full((side_px, side_px), 0.5, np.float32), np.zeros((side_px, side_px), np.int32)
-    return normalised(made.image), made.labels
 
 
 def _turned(

@@ -3,17 +3,16 @@
 Out of scope: training, files.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from models.segment.scale_search import Look, evidence, search_scale
 from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.refinement import refine
-from models.segment.star_convex.scaling import LEAST_SIDE_PX, normalised, resized, scale_factor
+from models.segment.star_convex.scaling import normalised, resized, scale_factor
 from models.segment.star_convex.shapes import (
     Floats,
     Segmentation,
@@ -23,13 +22,7 @@ from models.segment.star_convex.shapes import (
 )
 from models.segment.star_convex.tiles import Forward, image_candidates
 
-_CLOSE = 0.1  # relative change of the typical diameter below which it counts as found
-_OCTAVE = 0.5
-_ENLARGED = 2.0  # at most, where the diameter is estimated: four times the pixels, and the time
-_EVIDENCE_POWER = 4
-_KEPT_EVIDENCE = 0.2  # share of it that a corrected scale must keep
 _WEAK = 0.5  # surer shapes alone would make the scale depend on how sure they must be
-
 
 _DEFAULT = PredictionOptions()
 
@@ -93,10 +86,7 @@ def find_shapes(
 ) -> tuple[Shapes, float | None]:
     """Shapes in an image, and the typical diameter that it was scaled by; None if none is found.
 
-    Where the diameter is not given, the image is looked at in full, half, quarter, … size. The
-    scale starts from the size with the most evidence (`evidence`) and follows the median diameter
-    found, until that changes by less than a tenth or most of the evidence is gone; an image is
-    enlarged twice at most.
+    Where the diameter is not given, it is looked for (`scale_search`).
 
     Args:
         forward: runs the network.
@@ -109,52 +99,11 @@ def find_shapes(
         return at_scale(forward, config, image, given, options), given
     weak = replace(options, probability=min(options.probability, _WEAK))
 
-    def look(diameter: float) -> _Look:
+    def look(diameter: float) -> Look[Shapes]:
         shapes = at_scale(forward, config, image, diameter, weak)
         sure = shapes.take(shapes.probability > options.probability)
-        return _Look(diameter, sure, evidence(shapes, diameter))
+        speaks = evidence(shapes.area_px2, shapes.diameter_px, shapes.probability, diameter)
+        return Look(diameter, sure, sure.diameter_px, speaks)
 
-    best = max((look(diameter) for diameter in _octaves(config, image)), key=lambda at: at.evidence)
-    least = config.diameter_px / _ENLARGED
-    for _ in range(options.passes if len(best.shapes) else 0):
-        found = max(float(np.median(best.shapes.diameter_px)), least)
-        if abs(found / best.diameter_px - 1) < _CLOSE:
-            break
-        corrected = look(found)
-        if not len(corrected.shapes) or corrected.evidence < _KEPT_EVIDENCE * best.evidence:
-            break
-        best = corrected
-    return best.shapes, best.diameter_px if len(best.shapes) else None
-
-
-def evidence(shapes: Shapes, diameter_px: float) -> float:
-    """How much speaks for a scale: the area of all shapes, weighted by their probability.
-
-    By its fourth power, since texture that is seen too large makes many shapes, hardly any of them
-    sure; and less the farther a shape is from the size that the network is trained for, as a
-    Gaussian of one octave.
-
-    Args:
-        shapes: found at the scale, the improbable ones too.
-        diameter_px: that the image was scaled by.
-    """
-    octaves = np.log2(np.maximum(shapes.diameter_px, 1e-3) / diameter_px)
-    weight = shapes.probability.astype(np.float64) ** _EVIDENCE_POWER
-    return float((shapes.area_px2 * weight) @ np.exp(-0.5 * octaves**2))
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is seen at one scale."""
-
-    diameter_px: float
-    shapes: Shapes
-    evidence: float
-
-
-def _octaves(config: NetworkConfig, image: Floats) -> Iterator[float]:
-    """Typical diameters for which the image is taken in full, half, quarter, … size."""
-    factor = 1.0
-    while factor == 1.0 or factor * max(image.shape) >= LEAST_SIDE_PX:
-        yield config.diameter_px / factor
-        factor *= _OCTAVE
+    best = search_scale(look, config.diameter_px, image.shape, options.passes)
+    return best.found, best.diameter_px if len(best.found) else None

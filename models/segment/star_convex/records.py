@@ -3,14 +3,11 @@
 Out of scope: training.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
+from models.segment.fingerprints import examples_fingerprint
 from models.segment.star_convex.config import TRAINING_CODE_VERSION, NetworkConfig
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example
@@ -59,11 +56,4 @@ def fingerprint(
 ) -> str:
     """SHA-256 in hex over all that decides a training's outcome."""
     settings = (TRAINING_CODE_VERSION, asdict(config), asdict(options))
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name, examples in (("training", training), ("validation", validation)):
-        digest.update(f"{name} {len(examples)}".encode())
-        for example in examples:
-            for array in (example.grey, example.labels):
-                digest.update(f"{example.group} {array.dtype} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return examples_fingerprint(settings, training, validation)

@@ -32,7 +32,7 @@ def image_candidates(
     rows, columns = image.shape
     padded = np.pad(image, ((0, -rows % stride), (0, -columns % stride)), mode="edge")
     parts = []
-    for top, left in _corners(padded.shape, core):
+    for top, left in corners(padded.shape, core):
         y0, x0 = max(top - overlap, 0), max(left - overlap, 0)
         tile = padded[y0 : top + core + overlap, x0 : left + core + overlap]
         shapes = candidates(*forward(np.ascontiguousarray(tile)), config.grid, least)
@@ -43,7 +43,8 @@ def image_candidates(
     return joined(parts, config.rays)
 
 
-def _corners(shape_px: tuple[int, ...], core: int) -> Iterator[tuple[int, int]]:
+def corners(shape_px: tuple[int, ...], core: int) -> Iterator[tuple[int, int]]:
+    """(Y, X) where the cores of tiles begin, which cover an image of a shape (Y, X)."""
     for top in range(0, shape_px[0], core):
         for left in range(0, shape_px[1], core):
             yield top, left

@@ -7,12 +7,11 @@ Out of scope: patches (`patches`), what a step and an epoch's end do (`fitting`,
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from models.segment.star_convex.checkpoint import latest_checkpoint, save_checkpoint
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.fitting import Fitting, torch_threads
 from models.segment.star_convex.network import StarConvexNetwork
@@ -20,6 +19,7 @@ from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example, prepare
 from models.segment.star_convex.records import EpochRecord, epochs_of, fingerprint
 from models.segment.star_convex.validation import validate, validation_patches
+from models.segment.training_loop import Kept, Stopping, run_epochs
 
 Progress = Callable[[EpochRecord], None]
 
@@ -116,51 +116,33 @@ def _train(
     checkpoints: Path | None,
     progress: Progress | None,
 ) -> Trained:
-    _refuse_shared_groups(training, validation)
+    refuse_shared_groups(training, validation)
     identity = fingerprint(config, options, training, validation)
     fitting = Fitting.start(config, options, prepare(training))
-    curve = _resume(fitting, checkpoints, identity)
     patches = validation_patches(prepare(validation), config, options)
-    while not _finished(curve, options):
-        loss = fitting.epoch(len(curve) + 1)
+
+    def epoch(number: int) -> EpochRecord:
+        loss = fitting.epoch(number)
         checked = validate(fitting.averaged(), patches)
-        record = EpochRecord(len(curve) + 1, fitting.learning_rate, *loss, *checked)
+        record = EpochRecord(number, fitting.learning_rate, *loss, *checked)
         if not math.isfinite(record.loss + record.validation_loss):
             raise StarConvexError(
-                f"the loss is not finite after epoch {record.epoch}: lower the learning rate"
+                f"the loss is not finite after epoch {number}: lower the learning rate"
             )
-        curve.append(record)
-        if best_epoch(curve) == record.epoch:
-            fitting.keep()
-        if checkpoints is not None:
-            state = {"identity": identity, "curve": [asdict(record) for record in curve]}
-            save_checkpoint(checkpoints, record.epoch, fitting.tensors(), state)
-        if progress is not None:
-            progress(record)
+        return record
+
+    stopping = Stopping(options.epochs, options.patience, best_epoch)
+    kept = Kept(checkpoints, identity, epochs_of) if checkpoints is not None else None
+    curve = run_epochs(fitting, epoch, stopping, kept=kept, progress=progress)
     return Trained(fitting.best(), tuple(curve), best_epoch(curve))
 
 
-def _finished(curve: Sequence[EpochRecord], options: TrainingOptions) -> bool:
-    if len(curve) >= options.epochs:
-        return True
-    return len(curve) > 0 and len(curve) - best_epoch(curve) >= options.patience
+def refuse_shared_groups(training: Sequence[Example], validation: Sequence[Example]) -> None:
+    """Refuse a training that is not judged by images of other groups.
 
-
-def _resume(fitting: Fitting, checkpoints: Path | None, identity: str) -> list[EpochRecord]:
-    found = latest_checkpoint(checkpoints) if checkpoints is not None else None
-    if found is None:
-        return []
-    tensors, state = found
-    if state.get("identity") != identity:
-        raise StarConvexError(
-            f"the checkpoint in {checkpoints} is of a training with other images or options: give "
-            "another folder"
-        )
-    fitting.restore(tensors)
-    return epochs_of(state["curve"])
-
-
-def _refuse_shared_groups(training: Sequence[Example], validation: Sequence[Example]) -> None:
+    Raises:
+        StarConvexError: nothing to validate with, or a group on both sides.
+    """
     if not validation:
         raise StarConvexError("no images to validate with: hold some out")
     shared = {example.group for example in training} & {example.group for example in validation}

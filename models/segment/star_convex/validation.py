@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from models.measure.matching import MatchCounts, match_counts
-from models.measure.matching_overlap import label_overlap
-from models.segment.star_convex.confidence import Calibration, calibrate
+from models.segment.judging import THRESHOLDS, mean_f1, pooled_f1, worth
+from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.fitting import batch_loss
@@ -55,7 +54,7 @@ def validate(network: StarConvexNetwork, patches: Sequence[Patch]) -> tuple[floa
     labels = [
         _labels(shapes, patch, _OVERLAP) for shapes, patch in zip(found, patches, strict=True)
     ]
-    f1 = [pooled_f1(patches, labels, threshold) for threshold in (0.5, 0.75)]
+    f1 = [pooled_f1(patches, labels, threshold) for threshold in THRESHOLDS]
     return float(np.mean(losses)), f1[0], f1[1]
 
 
@@ -74,7 +73,7 @@ def choose_thresholds(network: StarConvexNetwork, patches: Sequence[Patch]) -> t
                 _labels(shapes.take(shapes.probability > probability), patch, overlap)
                 for shapes, patch in zip(found, patches, strict=True)
             ]
-            score = sum(pooled_f1(patches, labels, threshold) for threshold in (0.5, 0.75))
+            score = sum(pooled_f1(patches, labels, threshold) for threshold in THRESHOLDS)
             if score > most:
                 best, most = (probability, overlap), score
     return best
@@ -97,21 +96,22 @@ def choose_probability(
     scores = []
     for probability in FINE_PROBABILITIES:
         options = PredictionOptions(probability=probability, overlap=overlap)
-        counts = [MatchCounts(threshold, 0, 0, 0, 0.0) for threshold in (0.5, 0.75)]
-        for example in examples:
-            found = segment_image(forward, config, example.grey, options=options).labels
-            shared = label_overlap(example.labels, found)
-            counts = [total + match_counts(shared, total.threshold) for total in counts]
-        scores.append(sum(total.f1 for total in counts))
+        scores.append(
+            mean_f1(
+                (
+                    example.labels,
+                    segment_image(forward, config, example.grey, options=options).labels,
+                )
+                for example in examples
+            )
+        )
     return FINE_PROBABILITIES[int(np.argmax(scores))]
 
 
 def calibration(
     forward: Forward, config: NetworkConfig, examples: Sequence[Example], options: PredictionOptions
 ) -> Calibration:
-    """What the network's probability is worth, by the particles of whole images.
-
-    A particle is right that shares more than half of the pixels of it and a true one.
+    """What the network's probability is worth, by the particles of whole images (see `worth`).
 
     Args:
         forward: runs the network.
@@ -122,22 +122,11 @@ def calibration(
     Raises:
         StarConvexError: too few particles to tell.
     """
-    probability, right = [], []
-    for example in examples:
-        found = segment_image(forward, config, example.grey, options=options)
-        shared = label_overlap(example.labels, found.labels)
-        matched = shared.predicted_index[shared.iou > 0.5]
-        probability.append(found.confidence[shared.predicted_labels - 1])
-        right.append(np.isin(np.arange(len(shared.predicted_labels)), matched))
-    return calibrate(np.concatenate(probability), np.concatenate(right))
-
-
-def pooled_f1(patches: Sequence[Patch], labels: Sequence[Labels], threshold: float) -> float:
-    """F1 of the particles of all patches together; pixels that are not valid do not count."""
-    total = MatchCounts(threshold, 0, 0, 0, 0.0)
-    for patch, found in zip(patches, labels, strict=True):
-        total += match_counts(label_overlap(patch.labels, found * patch.valid), threshold)
-    return total.f1
+    found = [segment_image(forward, config, example.grey, options=options) for example in examples]
+    return worth(
+        (example.labels, of.labels, of.confidence)
+        for example, of in zip(examples, found, strict=True)
+    )
 
 
 def _candidates(network: StarConvexNetwork, patches: Sequence[Patch], least: float) -> list[Shapes]:

@@ -5,12 +5,8 @@ import json
 import pytest
 import torch
 
-from models.segment.star_convex.artefact import (
-    CARD_NAME,
-    WEIGHTS_NAME,
-    load_artefact,
-    save_artefact,
-)
+from models.segment.star_convex.artefact import load_artefact, save_artefact
+from models.segment.star_convex.card import CARD_NAME, WEIGHTS_NAME
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.network import build_network
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.segment.star_convex.checkpoint import latest_checkpoint, save_checkpoint
+from models.segment.checkpoint import latest_checkpoint, save_checkpoint
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.fitting import scheduled
 from models.segment.star_convex.options import TrainingOptions
