@@ -2,57 +2,45 @@
 
 Validation images, which stop the training and choose the thresholds, are of papers of the four
 folds that are not trained on. One run does one fold with one seed; `--pool` puts together what
-runs have written. Out of scope: folds (`emps_folds.py`), other methods (`emps.py`).
+runs have written. Out of scope: folds (`emps_folds.py`), scores (`emps_networks.py`), other methods
+(`emps.py`).
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from common import RESULTS, Record, publish, real_data
-from emps import SHOWN
-from emps_folds import FOLDS, Scene, read_scenes
+from common import Record, real_data
+from emps_folds import Scene, read_scenes
+from emps_networks import (
+    Segment,
+    divided,
+    epochs_that_fit,
+    network_arguments,
+    pool,
+    publish_fold,
+)
 
-HELD_OUT = 0.12  # of the training images, for validation
-SPENT_ON_STEPS = 0.93  # of the minutes; the rest goes into validation
-STEPS = 50
+STEPS, TRIED = 50, 6
 LEARNING_RATE = 1e-3  # for trainings of under an hour; 3e-4 as published takes longer
-NAME = "star_convex_emps_fold{fold}_seed{seed}"
-SUMS = ("true_positives", "false_positives", "false_negatives")
-
-Segment = Callable[[Scene], Any]
+NAME = "star_convex_emps"
 
 
 def main() -> None:
     """Train, score and publish; or pool."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fold", type=int, default=0, choices=range(FOLDS))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=25, help="of training")
-    parser.add_argument("--epochs", type=int, help="of 50 steps, instead of minutes")
-    parser.add_argument("--threads", type=int, default=1)
+    parser = network_arguments(__doc__)
     parser.add_argument("--kind", choices=("encoder", "unet"), default="encoder")
-    parser.add_argument(
-        "--folder", type=Path, help="for checkpoints and the network; one there is scored"
-    )
-    parser.add_argument("--pool", action="store_true", help="pool the folds in results/")
     arguments = parser.parse_args()
     if arguments.pool:
-        pool()
+        pool(NAME)
         return
     torch.set_num_threads(arguments.threads)
     scenes = read_scenes(real_data() / "emps")
     network, told = kept(arguments.folder) or learn(scenes, arguments)
-    tested = [scene for scene in scenes if scene.fold == arguments.fold]
-    rows, images = score(tested, methods(network, tuple(told["thresholds"])))
-    told["images"] = images
-    title = f"EMPS, fold {arguments.fold} of {FOLDS}, seed {arguments.seed}: {len(tested)} images"
-    publish(NAME.format(fold=arguments.fold, seed=arguments.seed), title, rows, told)
+    publish_fold(NAME, arguments, scenes, told, methods(network, tuple(told["thresholds"])))
 
 
 def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, Record]:
@@ -62,18 +50,13 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     from models.segment.star_convex.artefact import save_artefact
     from models.segment.star_convex.config import PUBLISHED, NetworkConfig
     from models.segment.star_convex.options import TrainingOptions
-    from models.segment.star_convex.patches import Example, prepare
+    from models.segment.star_convex.patches import prepare
     from models.segment.star_convex.torch_runtime import torch_forward
-    from models.segment.star_convex.training import hold_out, train
+    from models.segment.star_convex.training import train
     from models.segment.star_convex.validation import choose_thresholds, validation_patches
 
-    examples = [
-        Example(scene.grey, scene.truth, scene.paper)
-        for scene in scenes
-        if scene.fold != arguments.fold
-    ]
     config = PUBLISHED if arguments.kind == "unet" else NetworkConfig()
-    training, validation = hold_out(examples, HELD_OUT, arguments.seed)
+    training, validation = divided(scenes, arguments.fold, arguments.seed)
     options = TrainingOptions(
         epochs=arguments.epochs or 1,
         steps=STEPS,
@@ -158,72 +141,14 @@ def methods(network: Any, thresholds: tuple[float, float]) -> dict[str, Segment]
     }
 
 
-def score(
-    scenes: Sequence[Scene], by_name: dict[str, Segment]
-) -> tuple[list[Record], dict[str, list[Record]]]:
-    """A row for each method, and a row for each image of each."""
-    from models.measure.matching import evaluate
-    from models.measure.matching_summary import image_row, pooled_row
-
-    rows, images = [], {}
-    for name, segment in by_name.items():
-        evaluations, seconds = [], []
-        for scene in scenes:
-            start = time.perf_counter()
-            labels = segment(scene)
-            seconds.append(time.perf_counter() - start)
-            evaluations.append(evaluate(scene.truth, labels))
-        row = pooled_row(evaluations)
-        shown = {heading: row[key] for key, heading in SHOWN.items()}
-        rows.append({"method": name, **shown, "ms": 1e3 * float(np.median(seconds))})
-        images[name] = [
-            {"image": scene.name, **image_row(evaluation)}
-            for scene, evaluation in zip(scenes, evaluations, strict=True)
-        ]
-    return rows, images
-
-
-def pool() -> None:
-    """Sum the counts of all folds that were run, for each seed and method."""
-    runs = [
-        (path.stem.rsplit("_seed", 1)[1], json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(RESULTS.glob(NAME.format(fold="*", seed="*") + ".json"))
-    ]
-    rows = []
-    for seed in sorted({seed for seed, _ in runs}):
-        of_seed = [run for number, run in runs if number == seed]
-        for method in of_seed[0]["images"]:
-            images = [image for run in of_seed for image in run["images"][method]]
-            rows.append({"seed": seed, "method": method, **_pooled(images)})
-    publish("star_convex_emps", f"EMPS pooled over {len(runs)} runs", rows)
-
-
-def _pooled(images: Sequence[Record]) -> Record:
-    row: Record = {"images": len(images)}
-    for percent in (50, 75):
-        true, spurious, missed = (
-            sum(image[f"{name}_{percent}"] for image in images) for name in SUMS
-        )
-        row[f"precision {percent}"] = true / max(true + spurious, 1)
-        row[f"recall {percent}"] = true / max(true + missed, 1)
-        row[f"F1 {percent}"] = 2 * true / max(2 * true + spurious + missed, 1)
-    judged = [image["d50_error"] for image in images if image["true_particles"] >= 10]
-    row["D50 in 10 %"] = float(np.mean(np.abs(judged) <= 0.1)) if judged else None
-    return row
-
-
 def _for_minutes(minutes: float, config: Any, options: Any, examples: Any) -> Any:
     """As many epochs as fit, by the time that a few steps take."""
     from dataclasses import replace
 
     from models.segment.star_convex.fitting import Fitting
 
-    fitting = Fitting.start(config, replace(options, steps=6), examples)
-    fitting.epoch(1)
-    start = time.perf_counter()
-    fitting.epoch(2)
-    seconds = (time.perf_counter() - start) / 6
-    epochs = max(round(60 * minutes * SPENT_ON_STEPS / (seconds * options.steps)), 1)
+    fitting = Fitting.start(config, replace(options, steps=TRIED), examples)
+    epochs = epochs_that_fit(minutes, options.steps, fitting.epoch, TRIED)
     return replace(options, epochs=epochs, patience=max(epochs // 2, 8))
 
 
