@@ -89,14 +89,14 @@ def kinds() -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     }
 
 
-def phantoms(volumes: int) -> Iterator[tuple[str, Any]]:
-    """Kind and volume."""
+def phantoms(volumes: int, first: int = SEED) -> Iterator[tuple[str, Any]]:
+    """Kind and volume, so many of each kind from a seed on."""
     from models.phantoms.electrode_config import ElectrodePhantom
     from models.phantoms.tomography import Tomograph
     from models.segment.star_convex.slices import Look, phantom_volume
 
     for (kind, changed), number in itertools.product(kinds().items(), range(volumes)):
-        seed = SEED + number
+        seed = first + number
         electrode = ElectrodePhantom(
             seed=seed, shape_voxels=SHAPE, voxel_size_um=CUBIC, **changed[0]
         )

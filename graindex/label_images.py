@@ -119,8 +119,10 @@ def segment_grey(
     return Found(found.labels, calibrated(segmenter.calibration, found.confidence))
 
 
-def calibrated(calibration: Calibration, probability: Floats) -> Floats:
-    """(N,) confidences as they are kept, from a network's probabilities."""
+def calibrated(calibration: Calibration | None, probability: Floats) -> Floats | None:
+    """(N,) confidences as they are kept, from a network's probabilities; None: nothing is known."""
+    if calibration is None:
+        return None
     return np.round(calibration.confidence(probability), _DECIMALS).astype(np.float32)
 
 

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from graindex.arrays import Loaded, Raw, loaded
 from graindex.errors import InputError
-from graindex.label_images import Floats, confidence_of, decode_confidence
-from graindex.originals import read_bytes
+from graindex.label_images import Floats, confidence_of, read_confidence
 from graindex.progress import report
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import electrode_statistics
@@ -73,10 +72,10 @@ def measure_file(
         grey = opened.enter_context(loaded(grey_uri)) if grey_uri else None
         phases = opened.enter_context(loaded(phases_uri, labels=True)) if phases_uri else None
         try:
+            confidence = read_confidence(labels_uri)
             if labels.array.ndim == 2:
-                confidence = decode_confidence(read_bytes(labels_uri))
                 return _image(labels, grey, phases, spacing_um, confidence)
-            return _volume(labels, grey, phases, spacing_um, options)
+            return _volume(labels, grey, phases, spacing_um, options, confidence)
         except InvalidVolumeError as error:
             raise InputError(f"{labels_uri}: {error}") from error
 
@@ -108,6 +107,7 @@ def _volume(
     phases: Loaded | None,
     spacing_um: tuple[float, ...] | None,
     options: MeasureOptions,
+    confidence: Floats | None,
 ) -> Measured:
     spacing = spacing_um or labels.spacing_um or (grey.spacing_um if grey else None)
     if spacing is None:
@@ -124,6 +124,8 @@ def _volume(
         options=options,
         progress=lambda done, total: report("particles", done, total),
     )
+    label = measured.particles["label"]
+    measured.particles["segmentation_confidence"] = confidence_of(label, confidence)
     made = {
         "spacing_um": list(spacing),
         "options": asdict(options),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
+from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import FusionOptions
@@ -56,7 +57,8 @@ class ViewFusionOptions:
     Attributes:
         model: name of the network.
         diameter_px: typical diameter of the particles in sections; None: estimated.
-        confidence: of the least certain particle, 0…1; None: 0.4 of `VolumeSegmentation`'s.
+        confidence: of the least certain particle, 0…1; None: 0.4 of `VolumeSegmentation`'s, before
+            calibration, which counts as well where the network has none.
     """
 
     model: str = SECTIONS
@@ -67,8 +69,11 @@ class ViewFusionOptions:
         """Refuse what has no meaning."""
         self.fusion()
 
-    def fusion(self) -> FusionOptions:
+    def fusion(self, calibration: Calibration | None = None) -> FusionOptions:
         """The same as the method takes them.
+
+        Args:
+            calibration: of the method's confidences, if there is one.
 
         Raises:
             StarConvexError: a value has no meaning.
@@ -76,7 +81,12 @@ class ViewFusionOptions:
         usual = FusionOptions(diameter_px=self.diameter_px)
         if self.confidence is None:
             return usual
-        return dataclasses.replace(usual, confidence=self.confidence)
+        return dataclasses.replace(usual, confidence=_before(calibration, self.confidence))
+
+
+def _before(calibration: Calibration | None, confidence: float) -> float:
+    """What a method calls a confidence."""
+    return confidence if calibration is None else float(calibration.probability(confidence))
 
 
 Options = WatershedOptions | StarConvexOptions | ViewFusionOptions

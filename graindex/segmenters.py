@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from graindex.errors import ModelError
 from graindex.files import sha256
 from graindex.network_files import SHIPPED, network_cache, network_folder, pinned_network
-from graindex.segmentation import Options, StarConvexOptions, ViewFusionOptions
+from graindex.segmentation import Options, StarConvexOptions, ViewFusionOptions, method_of
 from models.processors import processors
 from models.segment.star_convex.card import WEIGHTS_NAME, config_of, read_card
 from models.segment.star_convex.confidence import Calibration
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LOADING = threading.Lock()
 _DECISIVE = ("network", "thresholds", "calibration")
+_OF_VOLUMES = "volume_calibration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Segmenter:
         probability: least of a particle, as tuned on images that it did not learn from.
         overlap: that two particles may share, likewise.
         calibration: what its probability is worth, likewise.
+        volumes: the same of particles in volumes, by method; of a method that is not there nothing
+            is known.
         card: what it was made from, how good it is, and where not to trust it.
     """
 
@@ -50,6 +54,7 @@ class Segmenter:
     probability: float
     overlap: float
     calibration: Calibration
+    volumes: Mapping[str, Calibration]
     card: dict[str, Any]
 
     def prediction(self, options: StarConvexOptions) -> PredictionOptions:
@@ -107,8 +112,10 @@ def method_settings(options: Options, store: "Store | None" = None) -> dict[str,
     settings = dataclasses.asdict(options)
     if isinstance(options, WatershedOptions):
         return settings
-    settings["model_sha256"] = segmenter_digest(network_folder(options.model, store))
+    folder = network_folder(options.model, store)
+    settings["model_sha256"] = segmenter_digest(folder)
     if isinstance(options, ViewFusionOptions):
+        settings["calibration"] = read_card(folder).get(_OF_VOLUMES, {}).get(method_of(options))
         settings["code_version"] = VIEW_FUSION_VERSION
     return settings
 
@@ -143,11 +150,13 @@ def _loaded(folder: Path, concurrency: int) -> Segmenter:
         config = config_of(card["network"])
         probability, overlap = card["thresholds"]
         calibration = Calibration(*card["calibration"])
+        given = card.get(_OF_VOLUMES, {}).items()
+        volumes = {method: Calibration(*worth) for method, worth in given}
         model = kept_model(folder, network_cache())
     except (StarConvexError, KeyError, TypeError, ValueError) as error:
         raise _damaged(folder, error) from error
     forward = compiled_forward(model, processors(), streams=concurrency)
-    return Segmenter(config, forward, probability, overlap, calibration, card)
+    return Segmenter(config, forward, probability, overlap, calibration, volumes, card)
 
 
 def _damaged(folder: Path, error: Exception) -> ModelError:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Triple = tuple[float, float, float]
 
+CONFIDENCE = "confidence"
+"""Name of the array beside a label volume: (N,) float32 of labels 1…N."""
+
 EXPECTED = (OriginalError, UnreadableVolumeError, InvalidVolumeError)
 """What may be wrong with one volume while the others go on."""
 

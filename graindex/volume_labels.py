@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graindex.checkpoint import Checkpoint
-from graindex.label_images import label_type
+from graindex.label_images import Floats, label_type
 from graindex.label_plans import LABELS_CODE_VERSION, LabelPlan, label_plans, plan_labels
 from graindex.label_survey import survey
 from graindex.outcome import Outcome, Recalibration
@@ -23,7 +23,7 @@ from graindex.recipes import Recipe
 from graindex.records import Record
 from graindex.section_pictures import sections_jpeg
 from graindex.segmentation import Options
-from graindex.stored_volumes import EXPECTED, reason, spacing_of, written
+from graindex.stored_volumes import CONFIDENCE, EXPECTED, reason, spacing_of, written
 from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
 from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.watershed import WatershedOptions
@@ -170,7 +170,7 @@ def _segment(
     source = store.volume_store.open(plan.source, plan.source_hash)
     gaps = plan.source == "grey" and volume["nonfinite_voxels"] > 0
     with tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
-        labels = segment_any(
+        found = segment_any(
             _filled(source, volume, options) if gaps else source,
             spacing_um=plan.ratios,
             options=options,
@@ -180,9 +180,9 @@ def _segment(
         store.volume_store.put(
             "labels",
             plan.label_volume,
-            _slabs(labels, source if gaps else None, source.chunks[0]),
+            _slabs(found.labels, source if gaps else None, source.chunks[0]),
             shape=source.shape,
-            dtype=label_type(labels),
+            dtype=label_type(found.labels),
             voxel_size_um=plan.spacing_um,
             attributes={
                 "segmentation_method": plan.method,
@@ -191,8 +191,14 @@ def _segment(
                 "source_hash": plan.source_hash,
                 "input_hash": plan.found_in,
                 "code_version": LABELS_CODE_VERSION,
+                **_beside(found.confidence),
             },
         )
+
+
+def _beside(confidence: Floats | None) -> dict[str, Floats]:
+    """What is kept beside the labels; an array of nothing cannot be."""
+    return {} if confidence is None or not len(confidence) else {CONFIDENCE: confidence}
 
 
 def _filled(source: Sliceable, volume: Mapping[str, Any], options: Options) -> FiniteVolume:

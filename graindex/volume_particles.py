@@ -17,11 +17,12 @@ from graindex.arrays import IN_MEMORY_BYTES
 from graindex.checkpoint import Checkpoint
 from graindex.files import sha256
 from graindex.kept_rows import distinct, standing
+from graindex.label_images import confidence_of
 from graindex.labelled_volumes import LabelledVolume, earlier_units, labelled_volumes
 from graindex.outcome import Outcome, Recalibration
 from graindex.progress import report
 from graindex.recipes import Recipe
-from graindex.stored_volumes import EXPECTED, reason, written
+from graindex.stored_volumes import CONFIDENCE, EXPECTED, reason, written
 from graindex.volume_recalibration import calibrated_columns, recalibrated
 from models.measure.arrays import Sliceable
 from models.measure.calibration import in_units, spacing_ratios
@@ -223,6 +224,10 @@ def _measure(
         keep=keep,
     )
     particles, contacts = calibrated_columns(found, one.spacing_um, options)
+    stored = store.volume_store.open("labels", one.label_volume)
+    particles["segmentation_confidence"] = confidence_of(
+        particles["label"], stored.beside(CONFIDENCE)
+    )
     return {_CONTACTS: _contact_rows(one, contacts), _PARTICLES: _particle_rows(one, particles)}
 
 

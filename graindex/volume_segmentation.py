@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from graindex.errors import HomeError
-from graindex.segmentation import Options, ViewFusionOptions
+from graindex.label_images import Found, calibrated
+from graindex.segmentation import Options, ViewFusionOptions, method_of
 from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.blocks import segment_blocks
@@ -54,7 +55,7 @@ def segment_any(
     options: Options,
     scratch: Path,
     progress: Progress | None = None,
-) -> npt.NDArray[np.int32]:
+) -> Found:
     """Divide a volume into particles, within bounded memory where it is large.
 
     Args:
@@ -63,9 +64,6 @@ def segment_any(
         options: of the method.
         scratch: folder for the labels of a large volume; the result lives as long as it does.
         progress: told the steps done, and all, of a large volume.
-
-    Returns:
-        (Z, Y, X) int32, 0 background, particles from 1; may be a memory map.
 
     Raises:
         InvalidVolumeError: the volume cannot be segmented with these options.
@@ -76,10 +74,11 @@ def segment_any(
         return _fused(volume, spacing_um, options, scratch, progress)
     assert isinstance(options, WatershedOptions)  # the other method of volumes
     if math.prod(volume.shape) <= WHOLE_VOXELS:
-        return segment_volume(np.asarray(volume[...]), spacing_um=spacing_um, options=options)
+        whole = np.asarray(volume[...])
+        return Found(segment_volume(whole, spacing_um=spacing_um, options=options), None)
     labels = _mapped(scratch / "labels", tuple(volume.shape))
     segment_blocks(volume, labels, spacing_um=spacing_um, options=options, progress=progress)
-    return labels
+    return Found(labels, None)
 
 
 def _fused(
@@ -88,25 +87,25 @@ def _fused(
     options: ViewFusionOptions,
     scratch: Path,
     progress: Progress | None,
-) -> npt.NDArray[np.int32]:
+) -> Found:
     # compiled functions that a watershed need not wait for
     from models.segment.view_fusion.volume import segment_volume as fuse_views  # noqa: PLC0415
 
     segmenter = load_segmenter(options.model)
-    labels = _mapped(scratch / "labels", tuple(volume.shape))
+    calibration = segmenter.volumes.get(method_of(options))
     try:
-        fuse_views(
+        found = fuse_views(
             segmenter.forward,
             segmenter.config,
             volume,
             spacing_um=spacing_um,
-            options=options.fusion(),
-            labels_out=labels,
+            options=options.fusion(calibration),
+            labels_out=_mapped(scratch / "labels", tuple(volume.shape)),
             progress=progress,
         )
     except StarConvexError as error:
         raise InvalidVolumeError(str(error)) from error
-    return labels
+    return Found(found.labels, calibrated(calibration, found.confidence))
 
 
 def _mapped(file: Path, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:

@@ -49,6 +49,7 @@ Slabs = Iterable[Voxels] | Callable[[int], Iterable[Voxels]]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _SUFFIX = ".ome.zarr"
+_BESIDE = "beside"  # attribute: names of the arrays that belong to a volume
 
 
 class StoredVolume(ZarrVolume):
@@ -88,6 +89,20 @@ class StoredVolume(ZarrVolume):
                 raise
             message = f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}"
             raise OriginalError(message) from error
+
+    def beside(self, name: str) -> npt.NDArray[Any] | None:
+        """An array that was kept beside the voxels; None where none of this name was.
+
+        Raises:
+            UnreadableVolumeError: it is damaged or gone.
+        """
+        if name not in self.attributes.get(_BESIDE, ()):
+            return None
+        with unreadable_on_error(self.name, f"array {name}"):
+            opened = zarr.open_array(zarr_store(f"{self.uri}/{name}", read_only=True), mode="r")
+            if opened.nchunks != opened.nchunks_initialized:
+                raise UnreadableVolumeError(self.name, f"array {name} has lost its values")
+            return np.asarray(opened[...])
 
 
 class VolumeStore:
@@ -134,7 +149,8 @@ class VolumeStore:
             shape: (Z, Y, X) of the whole.
             dtype: of the slabs; booleans are kept as 0 and 1.
             voxel_size_um: (dz, dy, dx); None is kept as scale 1 without a unit.
-            attributes: JSON to keep beside the voxels.
+            attributes: JSON to keep beside the voxels; arrays among it, which must not be empty,
+                are kept as such (`StoredVolume.beside`).
             progress: told the slices written, and all.
 
         Returns:
@@ -148,11 +164,17 @@ class VolumeStore:
         shape = parse_shape(shape, stored, key)
         address, path = self.address(kind, key), self._path(kind, key)
         chunks = chunk_shape(shape, stored)
-        declared = Declaration(key, shape, stored.name, chunks, voxel_size_um, dict(attributes))
+        arrays = {k: value for k, value in attributes.items() if isinstance(value, np.ndarray)}
+        told = {k: value for k, value in attributes.items() if k not in arrays}
+        if arrays:
+            told[_BESIDE] = sorted(arrays)
+        declared = Declaration(key, shape, stored.name, chunks, voxel_size_um, told)
         with self._alone(path, address):
             if self.has(kind, key):
                 return address
-            unfinished = UnfinishedVolume(self._fs, path, address, declared, local=self._local)
+            unfinished = UnfinishedVolume(
+                self._fs, path, address, declared, arrays, local=self._local
+            )
             try:
                 done = unfinished.start()
                 rest = slabs(done) if callable(slabs) else behind(slabs, done)

@@ -6,12 +6,13 @@ Out of scope: which volumes there are (`graindex.volume_store`).
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
@@ -64,6 +65,10 @@ class Declaration:
         return {"ome": {"version": "0.5", "multiscales": [image]}, "graindex": self.attributes}
 
 
+def _compressors() -> list[BloscCodec | Crc32cCodec]:
+    return [BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()]
+
+
 @contextmanager
 def refusals_of_the_home(address: str) -> Iterator[None]:
     """Turn what the system refuses to write into one line.
@@ -87,9 +92,17 @@ class UnfinishedVolume:
     """
 
     def __init__(
-        self, fs: Any, path: str, address: str, declared: Declaration, *, local: bool
+        self,
+        fs: Any,
+        path: str,
+        address: str,
+        declared: Declaration,
+        beside: Mapping[str, npt.NDArray[Any]],
+        *,
+        local: bool,
     ) -> None:
         self.slices = 0
+        self._beside = beside
         self._fs, self._path, self._address, self._declared = fs, path, address, declared
         self._local = local
         self._part = f"{path}.part" if local else path
@@ -115,7 +128,7 @@ class UnfinishedVolume:
                 shape=self._declared.shape,
                 dtype=self._declared.dtype,
                 chunks=self._declared.chunks,
-                compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"), Crc32cCodec()],
+                compressors=_compressors(),
                 fill_value=0,
                 dimension_names=["z", "y", "x"],
                 config=_CONFIG,
@@ -147,6 +160,15 @@ class UnfinishedVolume:
             message = f"{self._address}: {missing} chunks vanished while it was written; try again"
             raise HomeError(message)
         with refusals_of_the_home(self._address):
+            for name, values in self._beside.items():
+                zarr.create_array(
+                    zarr_store(f"{self._store_address}/{name}", read_only=False),
+                    data=values,
+                    chunks=values.shape,
+                    compressors=_compressors(),
+                    config=_CONFIG,
+                    overwrite=True,  # of one who was killed right here
+                )
             store = zarr_store(self._store_address, read_only=False)
             zarr.create_group(store, attributes=self._declared.group_attributes())
             if self._local:

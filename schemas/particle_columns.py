@@ -15,6 +15,7 @@ PARTICLES_3D = (
     "volume_std_neighbours_um3", "sphericity_std_neighbours", "orientation_isotropy",
     "orientation_std_neighbours_deg", "detachment", "conduction_path_mean_um",
     "conduction_path_max_um", "touches_border", "depth_fraction", "grey_not_finite_voxels",
+    "segmentation_confidence",
 )  # fmt: skip
 
 PARTICLES_2D = (

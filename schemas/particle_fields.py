@@ -43,6 +43,14 @@ _PARTICLE = (
         lower=0,
         source=li("21 DistNearest"),
     ),
+    number(
+        "segmentation_confidence",
+        "1",
+        "Share of particles found alike that were right, by images, or phantom volumes, that the "
+        "network did not learn from; null where the method gives none.",
+        lower=0,
+        upper=1,
+    ),
 )
 
 _SHAPE_3D = (

@@ -43,12 +43,4 @@ FIELDS_2D = (
         "Mean distance of centroids to the six nearest particles.",
         lower=0,
     ),
-    number(
-        "segmentation_confidence",
-        "1",
-        "Share of particles found alike that were right, by images that the network did not learn "
-        "from; null where the method gives none.",
-        lower=0,
-        upper=1,
-    ),
 )

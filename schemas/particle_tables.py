@@ -48,7 +48,7 @@ def _sources_2d(name: str) -> tuple[str, ...]:
 
 
 def _sources_3d(name: str) -> tuple[str, ...]:
-    if name in {"label", "voxels", "touches_border", "neighbours"}:
+    if name in {"label", "voxels", "touches_border", "neighbours", "segmentation_confidence"}:
         return (_LABELS_3D,)
     if name in _GREY:
         return (_LABELS_3D, "volumes.grey_hash")

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from graindex import volume_labels
 from graindex.errors import HomeError
 from graindex.files import sha256
+from graindex.measuring import measure_file
 from graindex.network_files import network_folder
 from graindex.recipes import make_recipe
-from graindex.segmenters import segmenter_digest
+from graindex.segmenters import load_segmenter, segmenter_digest
+from graindex.segmenting import segment_file
 from graindex.store import open_store
 from graindex.volume_labels import LABELS_CODE_VERSION, inputs_of_labels, refresh_labels_3d
+from graindex.volume_particles import refresh_particles_3d
 from graindex.volume_segmentation import FiniteVolume, segment_any
 from models.measure.matching import evaluate
 from models.phantoms.solids import touching_pair
@@ -156,6 +160,36 @@ class TestViewFusion:
         assert (again.computed, again.kept) == (0, 1)
         assert self.fused(store, diameter_px=24.0).computed == 1
 
+    def test_confidences_stand_beside_the_labels_and_reach_the_particles(self, balls):
+        store, _ = balls
+        self.fused(store)
+        (row,) = rows_of(store).values()
+        worth = store.volume_store.open("labels", row["label_volume"]).beside("confidence")
+        assert worth.shape == (3,)
+        assert ((worth > 0.9) & (worth <= 1)).all()
+        refresh_particles_3d(store, recipe(), author="test")
+        rows = sorted(store.read("particles_3d", "a").to_pylist(), key=lambda r: r["label"])
+        np.testing.assert_array_equal([r["segmentation_confidence"] for r in rows], worth)
+        calibration = load_segmenter("sections").volumes["view-fusion"]
+        assert json.loads(row["segmentation_settings"])["calibration"] == [
+            calibration.slope,
+            calibration.intercept,
+        ]
+
+    def test_files_carry_them_as_well(self, balls, tmp_path):
+        _, labels = balls
+        grey, found = tmp_path / "grey.tif", tmp_path / "labels.tif"
+        tifffile.imwrite(grey, grey_of(labels))
+        settings = {"method": "view-fusion", "diameter_px": 24.0}
+        count = segment_file(str(grey), found, spacing_um=None, settings=settings)
+        rows = measure_file(str(found), spacing_um=(0.5,)).particles.to_pylist()
+        assert len(rows) == count == 3
+        assert all(0.9 < row["segmentation_confidence"] <= 1 for row in rows)
+        plain = tmp_path / "plain.tif"
+        tifffile.imwrite(plain, labels)
+        rows = measure_file(str(plain), spacing_um=(0.5,)).particles.to_pylist()
+        assert [row["segmentation_confidence"] for row in rows] == [None] * 3
+
     def test_the_watershed_is_another_method(self, balls):
         store, _ = balls
         self.fused(store)
@@ -164,6 +198,8 @@ class TestViewFusion:
         (other,) = rows_of(store).values()
         assert other["segmentation_method"] == "watershed"
         assert other["label_volume"] != row["label_volume"]
+        stored = store.volume_store.open("labels", other["label_volume"])
+        assert stored.beside("confidence") is None
 
 
 class TestSources:

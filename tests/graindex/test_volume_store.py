@@ -81,6 +81,29 @@ class TestRoundTrip:
             with pytest.raises(ValueError, match="read-only"):
                 stored.array[0] = 1
 
+    def test_arrays_stand_beside_the_voxels(self, volumes):
+        values = np.linspace(0, 1, 1000, dtype=np.float32)
+        address = put(volumes, attributes={"source": "x", "worth": values})
+        stored = volumes.open("grey", "k")
+        assert stored.attributes == {"source": "x", "beside": ["worth"]}
+        np.testing.assert_array_equal(stored.beside("worth"), values)
+        assert stored.beside("worth").dtype == np.float32
+        assert stored.beside("other") is None
+        with open_volume(address) as again:  # others pass it over
+            np.testing.assert_array_equal(again.read(0, 150), VOLUME)
+
+    @pytest.mark.parametrize("how", ["flip", "cut", "gone"])
+    def test_a_damaged_array_is_not_taken_for_none(self, volumes, how):
+        values = np.linspace(0, 1, 1000, dtype=np.float32)
+        chunk = Path(put(volumes, attributes={"worth": values}), "worth", "c", "0")
+        if how == "gone":
+            chunk.unlink()
+        else:
+            spoil(chunk, how)
+        with pytest.raises(UnreadableVolumeError, match="array worth") as caught:
+            volumes.open("grey", "k").beside("worth")
+        assert "\n" not in str(caught.value)
+
     def test_nan_and_booleans(self, volumes):
         volume = VOLUME.astype(np.float32)
         volume[0, 0, 0] = np.nan
@@ -490,6 +513,10 @@ class TestRemote:
             np.testing.assert_array_equal(again.read(0, 150), VOLUME)
         remote.remove("grey", "k")
         assert not remote.has("grey", "k")
+
+    def test_arrays_beside(self, remote):
+        put(remote, attributes={"worth": np.arange(3.0)})
+        assert remote.open("grey", "k").beside("worth").tolist() == [0, 1, 2]
 
     def test_nothing_is_found_before_the_end(self, remote):
         def interrupted(start):

@@ -10,7 +10,7 @@ from models.segment.star_convex.config import StarConvexError
 
 Sections = Literal["xy", "yz", "xz", "all"]
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Raised whenever the same network and options would find other particles."""
 
 AXIS_OF: dict[str, int] = {"xy": 0, "xz": 1, "yz": 2}
