@@ -31,7 +31,7 @@ from schemas.tables import TABLES
 if TYPE_CHECKING:
     from graindex.store import Store
 
-STATISTICS_CODE_VERSION = "2"
+STATISTICS_CODE_VERSION = "3"
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -39,7 +39,7 @@ _TABLE = "electrode_statistics"
 _OF_VOLUMES = (
     "equivalent_diameter_um", "volume_um3", "touches_border", "damage", "detachment",
     "depth_fraction", "sphericity", "elongation", "contact_fraction", "packing_density",
-    "distance_nearest_um", "voxels", "calibration_um",
+    "distance_nearest_um", "voxels", "calibration_um", "segmentation_confidence",
 )  # fmt: skip
 _SHAPES = ("circularity", "aspect_ratio", "solidity")
 _OF_IMAGES = (

@@ -25,7 +25,7 @@ STATISTIC_FIELDS = (
         "std",
         Kind.NUMBER,
         "Standard deviation of the population behind a mean; standard error of an unfolded share "
-        "and of a percentile of section diameters.",
+        "and of a percentile of diameters.",
         lower=0,
     ),
     count("count", "Particles or voxels that the value rests on."),

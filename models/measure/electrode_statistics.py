@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models.measure.arrays import InvalidVolumeError, parse_spacing
-from models.measure.size_distribution import log_edges, size_statistics
+from models.measure.size_distribution import (
+    SHARES,
+    SizeStatistics,
+    log_edges,
+    quantile_errors,
+    size_statistics,
+)
 
 Columns = Mapping[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
@@ -21,12 +27,6 @@ Floats = npt.NDArray[np.float64]
 COLUMNS = ("statistic", "bin_lower", "bin_upper", "unit", "value", "std", "count")
 
 _SIZES = {
-    "diameter_d10_number": "d10_number_um",
-    "diameter_d50_number": "d50_number_um",
-    "diameter_d90_number": "d90_number_um",
-    "diameter_d10_volume": "d10_volume_um",
-    "diameter_d50_volume": "d50_volume_um",
-    "diameter_d90_volume": "d90_volume_um",
     "diameter_geometric_mean": "geometric_mean_um",
     "diameter_sauter_mean": "sauter_mean_um",
 }
@@ -95,8 +95,10 @@ def electrode_statistics(
         size_bins: classes of the diameter, rising by a constant factor.
 
     Returns:
-        Columns `statistic` (text), `bin_lower`, `bin_upper`, `unit` (text), `value`, `std` (of the
-        population) and `count` (int64, particles or voxels); NaN where nothing is known.
+        Columns `statistic` (text), `bin_lower`, `bin_upper`, `unit` (text), `value`, `std` and
+        `count` (int64, particles or voxels); NaN where nothing is known. `std` is of the population
+        behind a mean, and the standard error of `diameter_dNN_number` and `…_volume`, there of the
+        count and of the segmentation's confidence (`quantile_errors`).
 
     Raises:
         InvalidVolumeError: if the spacing is not three lengths, columns differ in length, or a
@@ -144,11 +146,30 @@ def _add_population(rows: _Rows, particles: Columns, volume_um3: float) -> npt.N
     rows.add("particle_count_whole", "1", int((~cut).sum()), int((~cut).sum()))
     rows.add("border_volume_share", "1", sizes.excluded_volume_share, sizes.excluded_count)
     rows.add("diameter_mean", "µm", sizes.mean_um, sizes.count, std=sizes.std_um)
+    _add_percentiles(rows, particles, sizes, ~cut)
     for statistic, name in _SIZES.items():
         rows.add(statistic, "µm", getattr(sizes, name), sizes.count)
     for statistic, name in _RATIOS.items():
         rows.add(statistic, "1", getattr(sizes, name), sizes.count)
     return ~cut
+
+
+def _add_percentiles(
+    rows: _Rows, particles: Columns, sizes: SizeStatistics, whole: npt.NDArray[np.bool_]
+) -> None:
+    """Diameters at shares of number and volume, with their standard errors."""
+    diameter, volume, confidence = (
+        _column(particles, name)
+        for name in ("equivalent_diameter_um", "volume_um3", "segmentation_confidence")
+    )
+    used = whole & np.isfinite(diameter) & np.isfinite(volume)
+    diameter, volume, confidence = diameter[used], volume[used], confidence[used]
+    for kind, weights in (("number", np.ones(len(diameter))), ("volume", volume)):
+        errors = quantile_errors(diameter, weights, confidence, SHARES)
+        for share, error in zip(SHARES, errors, strict=True):
+            name = f"d{round(100 * share)}_{kind}"
+            value = getattr(sizes, f"{name}_um")
+            rows.add(f"diameter_{name}", "µm", value, sizes.count, std=error)
 
 
 def _add_means(rows: _Rows, particles: Columns, whole: npt.NDArray[np.bool_]) -> None:

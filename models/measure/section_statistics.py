@@ -14,6 +14,7 @@ import numpy.typing as npt
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import COLUMNS
 from models.measure.size_distribution import (
+    SHARES,
     miles_lantuejoul_weights,
     quantile_errors,
     weighted_quantiles,
@@ -30,7 +31,6 @@ MIN_SECTIONS = 10
 _CLASSES = (4, 12)  # of unfolding, with few and with many sections
 _RESAMPLES = 50
 _LARGEST_SHARE = 0.75
-_SHARES = (0.1, 0.5, 0.9)
 _SHAPES = ("circularity", "aspect_ratio", "solidity")
 
 
@@ -165,8 +165,8 @@ def _sizes(whole: Sections) -> list[Row]:
     count = len(diameter)
     rows = [_row("section_diameter_mean", "µm", mean, count, std=std)]
     for kind, shares in (("number", weight), ("area", weight * diameter**2)):
-        values = weighted_quantiles(diameter, shares, _SHARES)
-        errors = quantile_errors(diameter, shares, whole.confidence, _SHARES)
+        values = weighted_quantiles(diameter, shares, SHARES)
+        errors = quantile_errors(diameter, shares, whole.confidence, SHARES)
         rows += _percentiles("section_diameter", kind, values, count, errors)
     return rows
 
@@ -219,7 +219,7 @@ def _class_quantiles(found: UnfoldedSizes, fraction: Floats) -> tuple[float, ...
     """Diameters below which given shares lie, even within each class."""
     edges = np.append(found.lower_um, found.upper_um[-1])
     below = np.append(0, np.cumsum(fraction))
-    return tuple(float(np.interp(share, below, edges)) for share in _SHARES)
+    return tuple(float(np.interp(share, below, edges)) for share in SHARES)
 
 
 def _percentiles(
@@ -227,11 +227,11 @@ def _percentiles(
     kind: str,
     values: tuple[float, ...],
     count: int,
-    errors: tuple[float, ...] = (math.nan,) * len(_SHARES),
+    errors: tuple[float, ...] = (math.nan,) * len(SHARES),
 ) -> list[Row]:
     return [
         _row(f"{name}_d{round(100 * share)}_{kind}", "µm", value, count, std=error)
-        for share, value, error in zip(_SHARES, values, errors, strict=True)
+        for share, value, error in zip(SHARES, values, errors, strict=True)
     ]
 
 

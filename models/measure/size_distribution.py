@@ -14,7 +14,8 @@ from models.measure.arrays import InvalidVolumeError
 
 Floats = npt.NDArray[np.float64]
 
-_SHARES = (0.1, 0.5, 0.9)
+SHARES = (0.1, 0.5, 0.9)
+"""Of the number or the volume, whose diameters are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def size_statistics(
     excluded = float(volume[~inner].sum()) / total if total > 0 else math.nan
     left_out = int((~inner).sum())
     diameter, volume, weight = diameter[inner], volume[inner], weight[inner]
-    number = weighted_quantiles(diameter, weight, _SHARES)
-    by_volume = weighted_quantiles(diameter, weight * volume, _SHARES)
+    number = weighted_quantiles(diameter, weight, SHARES)
+    by_volume = weighted_quantiles(diameter, weight * volume, SHARES)
     mean, std = _mean_and_std(diameter, weight)
     log_mean, log_std = _mean_and_std(np.log(diameter), weight)
     square = float(weight @ diameter**2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from models.measure.arrays import InvalidVolumeError
 from models.measure.electrode_statistics import COLUMNS, electrode_statistics
@@ -53,6 +54,27 @@ def test_phases(found: dict[str, np.ndarray]) -> None:
     fractions = [value(found, f"phase_fraction_{name}") for name in NAMES.values()]
     assert fractions == [0.45, 0.4, 0.15]
     assert sum(fractions) == pytest.approx(1)
+
+
+def test_percentiles_have_errors_that_confidence_widens() -> None:
+    diameter = norm(10, 1).ppf((np.arange(400) + 0.5) / 400)
+    known = {"equivalent_diameter_um": diameter, "volume_um3": np.pi / 6 * diameter**3}
+
+    def error(confidence: float | None, statistic: str) -> float:
+        told = {} if confidence is None else {"segmentation_confidence": np.full(400, confidence)}
+        (row,) = rows(
+            electrode_statistics(known | told, {0: 10**6}, spacing_um=(1, 1, 1)), statistic
+        )
+        return float(row["std"])  # type: ignore[arg-type]
+
+    # of a median of N from a normal distribution: sigma sqrt(pi / 2 N)
+    expected = np.sqrt(np.pi / 800)
+    assert error(None, "diameter_d50_number") == pytest.approx(expected, rel=0.15)
+    assert error(None, "diameter_d50_number") == error(1.0, "diameter_d50_number")
+    for statistic in ("diameter_d50_number", "diameter_d50_volume"):
+        wider = error(0.25, statistic) / error(1.0, statistic)
+        assert wider == pytest.approx(2, rel=0.3)
+    assert np.isnan(error(None, "diameter_geometric_mean"))
 
 
 def test_population(found: dict[str, np.ndarray]) -> None:
