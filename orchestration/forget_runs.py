@@ -50,7 +50,7 @@ def runs_of(location: Location, datasets: Iterable[str], ids: Sequence[str]) -> 
     naming = [
         path.stem
         for path in _event_files(location)
-        if path.stem not in runs and any(needle in path.read_bytes() for needle in needles)
+        if path.stem not in runs and _names_one(path, needles)
     ]
     return [*runs, *naming]
 
@@ -67,7 +67,8 @@ def forget_runs(location: Location, runs: Sequence[str]) -> None:
     folder = instance_folder(location)
     for path in _event_files(location):
         if path.stem in runs:
-            path.unlink(missing_ok=True)
+            for part in _parts(path):
+                part.unlink(missing_ok=True)
     for run in runs:
         shutil.rmtree(folder / "storage" / run, ignore_errors=True)
     for path in (folder / "history" / "runs" / "index.db", folder / "history" / "runs.db"):
@@ -97,3 +98,16 @@ def _event_files(location: Location) -> list[Path]:
     """Databases of events, one for each run, where the instance keeps them in its folder."""
     found = (instance_folder(location) / "history" / "runs").glob("*.db")
     return sorted(path for path in found if path.stem != "index")
+
+
+def _parts(database: Path) -> list[Path]:
+    """A database with its log: a run at work, or one that was killed, has its latest events there.
+
+    The log goes first, since without its database nothing would lead to it.
+    """
+    return [database.with_name(database.name + ending) for ending in ("-wal", "-shm", "")]
+
+
+def _names_one(database: Path, needles: Sequence[bytes]) -> bool:
+    contents = [part.read_bytes() for part in _parts(database) if part.exists()]
+    return any(needle in content for needle in needles for content in contents)

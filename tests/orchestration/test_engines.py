@@ -1,5 +1,10 @@
 """Engines are shared, and what one connection wrote the next one reads."""
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
@@ -30,3 +35,30 @@ def test_an_engine_that_was_disposed_of_is_used_again(tmp_path):
             found = connection.execute(text("SELECT count(*) FROM numbers")).scalar()
         engine.dispose()
         assert found == number + 1
+
+
+def test_the_log_of_a_database_outlives_each_connection_and_a_kill(tmp_path):
+    path = tmp_path / "events.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+    script = f"""
+import os, signal
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from sqlalchemy import text
+from sqlalchemy.pool import NullPool
+from orchestration.engines import keep_engines
+
+keep_engines()
+for words in ("CREATE TABLE numbers (n)", "INSERT INTO numbers VALUES (1)"):
+    engine = sqlite_event_log.create_engine("sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text(words))
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+    engine.dispose()
+    assert os.path.getsize("{path}-wal") > 0, "the last connection took the log along"
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT n FROM numbers").fetchall() == [(1,)]
