@@ -98,21 +98,26 @@ def save_for_ever(home):
     while True:
         work.save({"micrographs": [micrograph("a", f"{turn}.{n}") for n in range(10)]})
         turn += 1
+        time.sleep(0.005)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_finished_batches_outlive_a_kill(work, location):
-    seen = 0
+    folder = location.folder / "work"
+    seen = files = 0
     for _ in range(3):
         writer = SPAWN.Process(target=save_for_ever, args=(location.data,))
         writer.start()
-        while len(keys(work)) < seen + 30:
+        # Counted, not read: there are ever more files.
+        while len(list(folder.rglob("*.parquet"))) < files + 3:
             assert writer.is_alive()
             time.sleep(0.05)
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        seen = len(keys(work))
+        before, seen = seen, len(keys(work))
+        files = len(list(folder.rglob("*.parquet")))
         assert seen % 10 == 0
+        assert seen >= before + 30
         assert len(set(keys(work))) * 3 >= seen
     work.clear()
     assert keys(work) == []

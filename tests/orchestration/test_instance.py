@@ -1,6 +1,7 @@
 """The Dagster instance of a home: its settings, and runs whose process was killed."""
 
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 from assets.processes import PROCESS_TAG, is_dead, process_tag
 from assets.resources import DATASETS, LANCE_POOL
 from graindex.registration import register_collection
-from graindex.store import Store, init_store
+from graindex.store import Store, open_store
 from orchestration.instance import (
     POOLS,
     assign_free_slots,
@@ -42,14 +43,17 @@ with open_instance(store.location) as instance:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, empty_home: Path, converted_encoder: Path) -> Store:
     """A home with a registered collection of small images without a databar to read."""
     folder = tmp_path / "images"
     folder.mkdir()
     for seed in range(4):
         pixels = np.random.default_rng(seed).integers(0, 256, (96, 128), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{seed}.png")
-    opened = init_store(tmp_path / "home")
+    home = tmp_path / "home"
+    shutil.copytree(empty_home, home)
+    shutil.copytree(converted_encoder, home / "cache")
+    opened = open_store(home)
     register_collection(opened, str(folder), dataset=DATASET)
     return opened
 

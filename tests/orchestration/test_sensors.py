@@ -13,7 +13,7 @@ from PIL import Image
 
 from assets.resources import DATASETS, StoreResource
 from graindex.registration import register_collection
-from graindex.store import Store, init_store
+from graindex.store import Store, open_store
 from orchestration.sensors import new_files
 
 
@@ -39,9 +39,10 @@ class Watcher:
 
 
 @pytest.fixture
-def watcher(tmp_path: Path) -> Iterator[Watcher]:
+def watcher(tmp_path: Path, empty_home: Path) -> Iterator[Watcher]:
+    shutil.copytree(empty_home, tmp_path / "home")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Watcher(init_store(tmp_path / "home"), instance)
+        yield Watcher(open_store(tmp_path / "home"), instance)
 
 
 @pytest.fixture
