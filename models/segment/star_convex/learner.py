@@ -53,7 +53,7 @@ class StarConvexLearner:
     patch_px: int = 192
     learning_rate: float = 1e-3
     patience: int = 10
-    phantoms: float = 0.2
+    phantoms: float = 0.25
     validation_fraction: float = 0.12
     device: str = "cpu"
     threads: int = 1

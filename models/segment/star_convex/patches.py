@@ -39,7 +39,7 @@ class Augmentation:
     """
 
     scale: float = 2.0
-    phantoms: float = 0.2
+    phantoms: float = 0.25
     print: float = 0.35
     background: float = 0.25
     invert: float = 0.25

@@ -7,6 +7,7 @@ Out of scope: what is changed in them afterwards (`patches`), the phantoms thems
 import numpy as np
 import numpy.typing as npt
 
+from models.phantoms.rods import RodPhantom, lay_rods
 from models.phantoms.scattered import ScatteredPhantom, scatter
 from models.phantoms.sem import SemPhantom, render
 from models.segment.star_convex.scaling import normalised
@@ -14,13 +15,13 @@ from models.segment.star_convex.scaling import normalised
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
-_GRAINS = 0.4  # of the phantoms
+_GRAINS, _RODS = 0.3, 0.3  # of the phantoms
 
 
 def draw_phantom(
     side_px: int, diameter_px: float, rng: np.random.Generator
 ) -> tuple[Floats, Labels]:
-    """Loose particles of any look, or grains packed densely as in a ceramic.
+    """Loose particles of any look, rods, or grains packed densely as in a ceramic.
 
     Args:
         side_px: of the view.
@@ -30,8 +31,11 @@ def draw_phantom(
     Returns:
         Image and labels, (side, side) each.
     """
-    if rng.random() < _GRAINS:
+    chosen = rng.random()
+    if chosen < _GRAINS:
         return _grains(side_px, diameter_px, rng)
+    if chosen < _GRAINS + _RODS:
+        return _rods(side_px, diameter_px, rng)
     return _loose(side_px, diameter_px, rng)
 
 
@@ -46,6 +50,33 @@ def _grains(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple
             brightness=float(rng.uniform(60, 180)),
             noise_std=float(rng.uniform(0, 25)),
             databar=False,
+        )
+    )
+    return normalised(made.image), made.labels
+
+
+def _rods(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:
+    """Rods in stacks or anywhere, dark on bright as in transmission or the other way round."""
+    ratio = float(np.exp(rng.uniform(np.log(1.5), np.log(7.0))))
+    width_px = diameter_px * float(np.sqrt(np.pi / 4 / (ratio - 1 + np.pi / 4)))  # of equal area
+    sign = 1 if rng.random() < 0.4 else -1
+    made = lay_rods(
+        RodPhantom(
+            seed=int(rng.integers(2**31)),
+            shape_px=(side_px, side_px),
+            width_px=float(np.clip(width_px, 3, side_px / 4)),
+            aspect_ratio=ratio,
+            aspect_spread=float(rng.uniform(0, 0.3)),
+            coverage=float(rng.uniform(0.1, 0.6)),
+            gap_px=float(rng.uniform(0, 2.5)),
+            stacked_share=float(rng.uniform(0, 0.9)),
+            alignment=float(rng.uniform(0, 1)),
+            background=float(rng.uniform(20, 110) if sign > 0 else rng.uniform(140, 240)),
+            contrast=sign * float(rng.uniform(25, 120)),
+            tone_spread=float(rng.uniform(0, 0.4)),
+            rim=float(rng.uniform(-30, 60)),
+            noise_std=float(rng.uniform(0, 25)),
+            blur_px=float(rng.uniform(0, 1.5)),
         )
     )
     return normalised(made.image), made.labels
