@@ -15,7 +15,13 @@ import pyarrow as pa
 from graindex.ducklake import CATALOG, attach, first_line, retrying, sign, transaction
 from graindex.errors import HomeError, QueryError
 from graindex.history.snapshots import number_at
-from graindex.lake_columns import as_declared, columns_of, create_statements, missing
+from graindex.lake_columns import (
+    as_declared,
+    columns_of,
+    create_statements,
+    missing,
+    selection,
+)
 from graindex.lineage.recorded import record
 from graindex.location import Location
 from schemas.arrow import empty
@@ -91,16 +97,24 @@ class Lake:
             as_of: the state at a snapshot (a number) or at a time.
 
         Returns:
-            The rows; none where the home or the snapshot is older than the table.
+            The rows; none where the home or the snapshot is older than the table, and null in
+            declared columns that it is older than, if they are asked for.
 
         Raises:
             QueryError: no snapshot as old as `as_of`, or no such column.
         """
-        what = ", ".join(quote(name) for name in columns) or "*"
         where = "" if dataset is None else f" WHERE dataset = {literal(dataset)}"
         order = ", ".join(quote(name) for name in TABLES[table].key)
         source = f"{CATALOG}.{quote(table)}{at_clause(self.moment(as_of))}"
-        found = self.query_if_there(f"SELECT {what} FROM {source}{where} ORDER BY {order}")
+        rest = f"FROM {source}{where} ORDER BY {order}"
+        try:
+            what = ", ".join(quote(name) for name in columns) or "*"
+            found = self.query_if_there(f"SELECT {what} {rest}")
+        except QueryError as error:
+            if not isinstance(error.__cause__, duckdb.BinderException):
+                raise
+            there = self.query(f"SELECT * FROM {source} LIMIT 0").column_names
+            found = self.query(f"SELECT {selection(TABLES[table], columns, there)} {rest}")
         if found is None:
             return empty(TABLES[table]).select(list(columns or TABLES[table].columns))
         return found

@@ -3,7 +3,7 @@
 Out of scope: rows (`graindex.lake`), and what the columns mean (`schemas.fields`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -49,6 +49,18 @@ def as_declared(
     if told[field.name] != describe(field.name):
         return [ddl.comment_statement(table, field.name, CATALOG)]
     return []
+
+
+def selection(table: Table, wanted: Iterable[str], there: Iterable[str]) -> str:
+    """What to select of a table where columns that it declares are not there: null for those."""
+    have = set(there)
+    kinds = {field.name: field.kind for field in table.fields if field.name not in have}
+    return ", ".join(
+        f"CAST(NULL AS {ddl.SQL_TYPES[kinds[name]]}) AS {ddl.quote(name)}"
+        if name in kinds
+        else ddl.quote(name)
+        for name in wanted
+    )
 
 
 def create_statements(table: Table) -> list[str]:

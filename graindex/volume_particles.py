@@ -145,10 +145,11 @@ def _resumed(work: Checkpoint, wanted: Mapping[str, str], known: set[str]) -> di
 
 
 def _together(name: str, parts: Sequence[pa.Table]) -> pa.Table:
+    """Rows of all parts; columns that an older home lacks are null."""
     table = empty(TABLES[name])
-    return pa.concat_tables(
-        [table, *(part.select(table.column_names) for part in parts)], promote_options="permissive"
-    )
+    declared = set(table.column_names)
+    known = (part.select([c for c in part.column_names if c in declared]) for part in parts)
+    return pa.concat_tables([table, *known], promote_options="permissive")
 
 
 def _recalibrate_all(

@@ -206,6 +206,19 @@ def test_an_older_home_grows_the_columns_it_lacks_and_keeps_its_rows(tmp_path):
     assert comment["comment"].to_pylist() == ["Material of the specimen."]
 
 
+def test_columns_that_a_home_is_older_than_are_null_where_they_are_asked_for(tmp_path):
+    home = tmp_path / "home"
+    replace(init_store(home), "a", ["x"])
+    old = attach(Location.parse(home), read_only=False)
+    old.execute("ALTER TABLE lake.samples DROP COLUMN material")
+    old.close()
+    rows = open_store(home).lake.read("samples", "a", columns=("sample", "material"))
+    assert rows.to_pylist() == [{"sample": "x", "material": None}]
+    assert rows.schema.field("material").type == pa.string()
+    with pytest.raises(QueryError, match="colour"):
+        open_store(home).lake.read("samples", "a", columns=("sample", "colour"))
+
+
 def test_a_home_made_twice_is_the_same_home(store):
     replace(store, "a", ["x"])
     before = store.snapshot()

@@ -11,9 +11,11 @@ import pytest
 
 from graindex import volume_particles
 from graindex.checkpoint import Checkpoint
+from graindex.ducklake import attach
 from graindex.files import sha256
 from graindex.progress import listening
 from graindex.recipes import make_recipe
+from graindex.statistics import refresh_statistics
 from graindex.store import open_store
 from graindex.volume_labels import refresh_labels_3d
 from graindex.volume_particles import (
@@ -243,6 +245,18 @@ class TestAgain:
         assert (contacts.rows, contacts.computed, contacts.kept) == (1, 0, 1)
         assert outcome.snapshot == snapshot
         assert both(store) == before
+
+    def test_rows_from_before_confidences_stay_and_have_none(self, four, monkeypatch):
+        store, _ = four
+        old = attach(store.location, read_only=False)
+        old.execute("ALTER TABLE lake.particles_3d DROP COLUMN segmentation_confidence")
+        old.close()
+        monkeypatch.setattr(volume_particles, "measure_particles_3d", pytest.fail)
+        store = open_store(store.location.home)
+        assert measure(store)[0].kept == 4
+        rows = store.lake.read("particles_3d", "a", columns=("label", "segmentation_confidence"))
+        assert rows["segmentation_confidence"].to_pylist() == [None] * 4
+        assert refresh_statistics(store, recipe(), author="test").rows > 0
 
     def test_other_measurement_spares_the_labels(self, four):
         store, _ = four
