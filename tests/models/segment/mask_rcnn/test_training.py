@@ -147,32 +147,35 @@ def test_records_are_plain_json(uninterrupted):
 
 
 @pytest.mark.slow
-def test_two_minutes_on_phantoms_of_any_look():
-    """Phantoms alone: what is learnt from them holds for others."""
+@pytest.mark.timeout(900)
+def test_two_minutes_on_phantoms_finds_most_of_others():
+    """Irregular particles that touch, in images that were not learnt from."""
     from models.measure.matching import evaluate
     from models.phantoms.scattered import ScatteredPhantom, scatter
     from models.segment.mask_rcnn.finding import PredictionOptions
     from models.segment.mask_rcnn.prediction import segment_image
-    from models.segment.star_convex.patches import Example
+    from models.segment.star_convex.patches import Augmentation, Example
 
     made = [
         scatter(ScatteredPhantom(seed=seed, shape_px=(256, 256), diameter_px=30.0, overlap=0.05))
-        for seed in range(6)
+        for seed in range(12)
     ]
     options = TrainingOptions(
-        epochs=6,
-        steps=40,
+        epochs=5,
+        steps=30,
         patch_px=128,
         learning_rate=3e-2,
         final_learning_rate=3e-3,
-        validation_patches=2,
+        warmup=20,
+        augmentation=Augmentation(1.2, 0, 0, 0, 0, tone=False),
     )
-    validation = [Example(one.image, one.labels, "unseen") for one in made[:2]]
-    trained = train(NetworkConfig(), [], validation, options)
+    training = [Example(one.image, one.labels, "seen") for one in made[:8]]
+    validation = [Example(one.image, one.labels, "unseen") for one in made[8:10]]
+    trained = train(NetworkConfig(), training, validation, options)
     counts = []
-    for one in made[2:]:
+    for one in made[10:]:
         found, _ = segment_image(trained.network, one.image, PredictionOptions(diameter_px=30))
         counts.append(evaluate(one.labels, found).at(0.5))
-    whole = sum(counts[1:], start=counts[0])
+    whole = counts[0] + counts[1]
     assert whole.recall >= 0.8
     assert whole.precision >= 0.8
