@@ -74,18 +74,37 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def real_collections(
     real_data: Path, shared_folder: Path, converted_encoder: Path
 ) -> RealCollections:
-    """A home that holds the three real collections, made once in a run; not to be changed."""
+    """A home with images of the three real collections, made once in a run; not to be changed."""
+    with FileLock(shared_folder / "some.lock", timeout=900):
+        folder = shared_folder / "some"
+        return catalogue(real_data, folder, converted_encoder, every_image=False)
+
+
+@pytest.fixture(scope="session")
+def all_real_collections(
+    real_data: Path, shared_folder: Path, converted_encoder: Path
+) -> RealCollections:
+    """A home with every image of the three real collections, for slow tests; not to be changed."""
     with FileLock(shared_folder / "real.lock", timeout=900):
-        return catalogue(real_data, shared_folder / "real", converted_encoder)
+        return catalogue(real_data, shared_folder / "real", converted_encoder, every_image=True)
 
 
 @pytest.fixture
 def real_home(real_collections: RealCollections, tmp_path: Path) -> Callable[[], Path]:
     """Makes copies of the home that holds the real collections, to be changed at will."""
+    return _copies(real_collections, tmp_path)
 
+
+@pytest.fixture
+def all_real_home(all_real_collections: RealCollections, tmp_path: Path) -> Callable[[], Path]:
+    """The same of every image, for slow tests."""
+    return _copies(all_real_collections, tmp_path)
+
+
+def _copies(collections: RealCollections, folder: Path) -> Callable[[], Path]:
     def copy() -> Path:
-        target = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(real_collections.home, target)
+        target = folder / f"home{len(list(folder.iterdir()))}"
+        shutil.copytree(collections.home, target)
         return target
 
     return copy

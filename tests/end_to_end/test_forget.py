@@ -25,8 +25,8 @@ parameters: {{scalings: [[0.5, none]]}}
 """
 
 
-def test_a_real_image_and_the_model_that_saw_it(real_home, tmp_path):
-    home = real_home()
+def test_a_real_image_and_the_model_that_saw_it(all_real_home, tmp_path):
+    home = all_real_home()
     store = graindex.open(home)
     store.lake.create()
     refresh_vectors(store, LLZTO, author="test")

@@ -76,7 +76,7 @@ def test_a_brighter_session_among_others_is_told_with_figures(real_home):
     refresh(store, NCM)
     session = f"session {NCM}#2"
     assert (session, "brightness_mean") not in alarms(store, NCM)
-    brightened(store, {row["micrograph_id"]: 30 for row in moved})
+    brightened(store, {row["micrograph_id"]: 60 for row in moved})
     outcome = refresh(store, NCM)
     assert (session, "brightness_mean") in alarms(store, NCM)
     assert (session, "sharpness_tenengrad") not in alarms(store, NCM)

@@ -48,8 +48,6 @@ def measured(real_collections: RealCollections, tmp_path_factory: pytest.TempPat
     shutil.copytree(real_collections.home, home)
     store = open_store(home)
     store.lake.create()
-    few = store.read("micrographs", NCM).sort_by("path").slice(0, 24)  # to be quicker
-    store.lake.replace({"micrographs": few}, NCM, author="test", message="few")
     for dataset in (NCM, UHCS):
         outcome = refresh_faults(store, dataset, author="test")
         assert outcome.refused == {}

@@ -29,6 +29,7 @@ from tests.graindex.vector_rows import (
     vector,
     vector_rows,
 )
+from tests.real_collections import FEW, NCM
 
 NOTHING = Retention(timedelta(0), 1, timedelta(0))
 NAMES = range(6)
@@ -186,7 +187,7 @@ def test_the_same_vectors_make_no_snapshot(store):
 @pytest.mark.real_data
 def test_a_home_without_an_index_gets_one_and_encodes_nothing_again(real_home):
     store = open_store(real_home())
-    dataset = "ncm622_cycled_sem"
+    dataset = NCM
     store.lake.replace(
         {"vector_index": store.read("vector_index", dataset).slice(0, 0)},
         dataset,
@@ -196,7 +197,7 @@ def test_a_home_without_an_index_gets_one_and_encodes_nothing_again(real_home):
     with pytest.raises(QueryError, match="before their history was kept"):
         vectors_as_of(store, dataset)
     outcome = refresh_vectors(store, dataset, author="test")
-    assert (outcome.rows, outcome.computed, outcome.kept) == (51, 0, 51)
+    assert (outcome.rows, outcome.computed, outcome.kept) == (FEW[NCM], 0, FEW[NCM])
     rows = vectors_as_of(store, dataset)
     columns = ("micrograph_id", "vector", "vector_norm")
     direct = store.vectors.read(TABLE, dataset, columns).sort_by("micrograph_id")
