@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from models.encode.config import PACKAGED_BACKBONE
 from models.segment.star_convex.config import StarConvexError
 
+TRAINING_CODE_VERSION = "2"
+"""Raised whenever the same images and options would train another network."""
+
 
 class MaskRcnnError(StarConvexError):
     """An image, a training set or a file that Mask R-CNN cannot use; one line.

@@ -8,12 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.segment.fingerprints import examples_fingerprint
-from models.segment.mask_rcnn.config import NetworkConfig
+from models.segment.mask_rcnn.config import TRAINING_CODE_VERSION, NetworkConfig
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.star_convex.patches import Example
-
-CODE_VERSION = "1"
-"""Raised whenever the same images and options would train another network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +60,5 @@ def fingerprint(
     validation: Sequence[Example],
 ) -> str:
     """SHA-256 in hex over all that decides a training's outcome."""
-    settings = (CODE_VERSION, asdict(config), asdict(options))
+    settings = (TRAINING_CODE_VERSION, asdict(config), asdict(options))
     return examples_fingerprint(settings, training, validation)
