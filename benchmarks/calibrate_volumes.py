@@ -64,17 +64,24 @@ def volumes() -> Iterator[Any]:
 
 def methods(arguments: argparse.Namespace) -> dict[str, Callable[[np.ndarray], Found]]:
     """What finds particles, sure ones or not, by name."""
-    from models.segment.view_fusion.options import FusionOptions
+    from models.segment.view_fusion.linked import segment_slices
+    from models.segment.view_fusion.options import FusionOptions, SliceOptions
     from models.segment.view_fusion.volume import segment_volume
 
     forward, config = network(arguments)
     weak = replace(FusionOptions(), confidence=WEAK)
+    usual = SliceOptions()
+    weak_links = replace(usual, links=replace(usual.links, confidence=WEAK))
 
     def fused(grey: np.ndarray) -> Found:
         found = segment_volume(forward, config, grey, spacing_um=CUBIC, options=weak)
         return found.labels, found.confidence
 
-    ways = {"view-fusion": fused}
+    def linked(grey: np.ndarray) -> Found:
+        found = segment_slices(forward, config, grey, spacing_um=CUBIC, options=weak_links)
+        return found.labels, found.confidence
+
+    ways = {"view-fusion": fused, "slice-linking": linked}
     return {name: ways[name] for name in arguments.methods or ways}
 
 

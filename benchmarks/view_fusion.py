@@ -29,7 +29,6 @@ SIDES = (128, 256, 512)
 WIDE_UM = 14.0  # diameter of particles of the volumes that are timed: 40 voxels
 SLICE = "nmc_tomography/nmc_holotomography_slice_xy.tif"
 TUNED = {"min_diameter_px": 6, "threshold": "otsu", "neck": 0.8, "closing_px": 2}
-SMALLEST_PX = 7  # diameter of the smallest particle that slice linking keeps
 SIX = ("precision", "sensitivity", "jaccard", "dice", "f_measure", "matthews")
 
 Segment = Callable[[np.ndarray], np.ndarray]
@@ -151,9 +150,8 @@ def score(arguments: argparse.Namespace) -> tuple[list[Record], list[Record]]:
 
 def methods(arguments: argparse.Namespace) -> dict[str, Segment]:
     """Ways to segment a volume, by name."""
-    from models.segment.slice_linking import LinkOptions, ball_voxels, link_slices
+    from models.segment.view_fusion.linked import segment_slices
     from models.segment.view_fusion.options import FusionOptions
-    from models.segment.view_fusion.sliced import slice_labels
     from models.segment.view_fusion.volume import segment_volume
     from models.segment.watershed import WatershedOptions
     from models.segment.watershed import segment_volume as watershed
@@ -167,12 +165,7 @@ def methods(arguments: argparse.Namespace) -> dict[str, Segment]:
         )
 
     def linked(grey: np.ndarray) -> np.ndarray:
-        labels = np.zeros(grey.shape, np.int32)
-        least = ball_voxels(SMALLEST_PX)
-        link_slices(
-            slice_labels(forward, config, grey), labels, options=LinkOptions(smallest=least)
-        )
-        return labels
+        return segment_slices(forward, config, grey, spacing_um=CUBIC).labels
 
     def flooded(options: Any) -> Segment:
         return lambda grey: watershed(grey, spacing_um=CUBIC, options=options)

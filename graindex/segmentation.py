@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, Discriminator, Tag
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
-from models.segment.view_fusion.options import FusionOptions
+from models.segment.view_fusion.options import FusionOptions, SliceOptions
 from models.segment.watershed import WatershedOptions
 
-Method = Literal["star-convex", "view-fusion", "watershed"]
+Method = Literal["star-convex", "view-fusion", "slice-linking", "watershed"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 MICROGRAPHS, SECTIONS = "micrographs", "sections"
@@ -84,21 +84,59 @@ class ViewFusionOptions:
         return dataclasses.replace(usual, confidence=_before(calibration, self.confidence))
 
 
+@dataclass(frozen=True, slots=True)
+class SliceLinkingOptions:
+    """Particles of grey volumes, found in slices by a star-convex network and linked across them.
+
+    Attributes:
+        model: name of the network.
+        diameter_px: typical diameter of the particles in slices; None: estimated.
+        confidence: of the least certain particle, 0…1; None: that of `SliceOptions`, before
+            calibration, which counts as well where the network has none.
+    """
+
+    model: str = SECTIONS
+    diameter_px: float | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        self.linking()
+
+    def linking(self, calibration: Calibration | None = None) -> SliceOptions:
+        """The same as the method takes them.
+
+        Args:
+            calibration: of the method's confidences, if there is one.
+
+        Raises:
+            StarConvexError: a value has no meaning.
+        """
+        usual = SliceOptions(diameter_px=self.diameter_px)
+        if self.confidence is None:
+            return usual
+        if not 0 <= self.confidence <= 1:
+            raise StarConvexError(f"confidence is {self.confidence}: take a share, 0…1")
+        least = _before(calibration, self.confidence)
+        return dataclasses.replace(usual, links=dataclasses.replace(usual.links, confidence=least))
+
+
 def _before(calibration: Calibration | None, confidence: float) -> float:
     """What a method calls a confidence."""
     return confidence if calibration is None else float(calibration.probability(confidence))
 
 
-Options = WatershedOptions | StarConvexOptions | ViewFusionOptions
+Options = WatershedOptions | StarConvexOptions | ViewFusionOptions | SliceLinkingOptions
 
 _CLASSES: dict[Method, type[Options]] = {
     "star-convex": StarConvexOptions,
     "view-fusion": ViewFusionOptions,
+    "slice-linking": SliceLinkingOptions,
     "watershed": WatershedOptions,
 }
 _OF_KIND: dict[str, tuple[Method, ...]] = {
     "micrographs": ("star-convex", "watershed"),
-    "volumes": ("watershed", "view-fusion"),
+    "volumes": ("watershed", "view-fusion", "slice-linking"),
 }
 
 
@@ -178,7 +216,8 @@ def _without_method(value: Any) -> Any:
 TaggedOptions = Annotated[
     Annotated[WatershedOptions, BeforeValidator(_without_method), Tag("watershed")]
     | Annotated[StarConvexOptions, BeforeValidator(_without_method), Tag("star-convex")]
-    | Annotated[ViewFusionOptions, BeforeValidator(_without_method), Tag("view-fusion")],
+    | Annotated[ViewFusionOptions, BeforeValidator(_without_method), Tag("view-fusion")]
+    | Annotated[SliceLinkingOptions, BeforeValidator(_without_method), Tag("slice-linking")],
     Discriminator(_tag),
 ]
 """Options for Pydantic, from mappings that name their method."""

@@ -16,13 +16,20 @@ from typing import TYPE_CHECKING, Any
 from graindex.errors import ModelError
 from graindex.files import sha256
 from graindex.network_files import SHIPPED, network_cache, network_folder, pinned_network
-from graindex.segmentation import Options, StarConvexOptions, ViewFusionOptions, method_of
+from graindex.segmentation import (
+    Options,
+    SliceLinkingOptions,
+    StarConvexOptions,
+    ViewFusionOptions,
+    method_of,
+)
 from models.processors import processors
 from models.segment.star_convex.card import WEIGHTS_NAME, config_of, read_card
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import CODE_VERSION as VIEW_FUSION_VERSION
+from models.segment.view_fusion.options import SLICES_CODE_VERSION as SLICE_LINKING_VERSION
 from models.segment.watershed import WatershedOptions
 
 if TYPE_CHECKING:
@@ -32,6 +39,10 @@ if TYPE_CHECKING:
 _LOADING = threading.Lock()
 _DECISIVE = ("network", "thresholds", "calibration")
 _OF_VOLUMES = "volume_calibration"
+_VERSIONS: dict[type, str] = {
+    ViewFusionOptions: VIEW_FUSION_VERSION,
+    SliceLinkingOptions: SLICE_LINKING_VERSION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +125,10 @@ def method_settings(options: Options, store: "Store | None" = None) -> dict[str,
         return settings
     folder = network_folder(options.model, store)
     settings["model_sha256"] = segmenter_digest(folder)
-    if isinstance(options, ViewFusionOptions):
+    version = _VERSIONS.get(type(options))
+    if version is not None:
         settings["calibration"] = read_card(folder).get(_OF_VOLUMES, {}).get(method_of(options))
-        settings["code_version"] = VIEW_FUSION_VERSION
+        settings["code_version"] = version
     return settings
 
 

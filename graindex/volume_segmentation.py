@@ -8,14 +8,14 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from graindex.errors import HomeError
 from graindex.label_images import Found, calibrated
-from graindex.segmentation import Options, ViewFusionOptions, method_of
+from graindex.segmentation import Options, SliceLinkingOptions, ViewFusionOptions, method_of
 from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.blocks import segment_blocks
@@ -26,6 +26,14 @@ WHOLE_VOXELS = 1 << 26
 """A larger volume is segmented block by block, into a file that is mapped."""
 
 Progress = Callable[[int, int], None]
+
+
+class _Where(TypedDict):
+    """What methods of volumes take alike."""
+
+    spacing_um: Sequence[float]
+    labels_out: npt.NDArray[np.int32]
+    progress: Progress | None
 
 
 class FiniteVolume:
@@ -70,8 +78,8 @@ def segment_any(
         HomeError: the scratch folder has no room.
         ModelError: the network that the options name is not there.
     """
-    if isinstance(options, ViewFusionOptions):
-        return _fused(volume, spacing_um, options, scratch, progress)
+    if isinstance(options, ViewFusionOptions | SliceLinkingOptions):
+        return _by_network(volume, spacing_um, options, scratch, progress)
     assert isinstance(options, WatershedOptions)  # the other method of volumes
     if math.prod(volume.shape) <= WHOLE_VOXELS:
         whole = np.asarray(volume[...])
@@ -81,28 +89,30 @@ def segment_any(
     return Found(labels, None)
 
 
-def _fused(
+def _by_network(
     volume: Sliceable,
     spacing_um: Sequence[float],
-    options: ViewFusionOptions,
+    options: ViewFusionOptions | SliceLinkingOptions,
     scratch: Path,
     progress: Progress | None,
 ) -> Found:
     # compiled functions that a watershed need not wait for
+    from models.segment.view_fusion.linked import segment_slices  # noqa: PLC0415
     from models.segment.view_fusion.volume import segment_volume as fuse_views  # noqa: PLC0415
 
     segmenter = load_segmenter(options.model)
     calibration = segmenter.volumes.get(method_of(options))
+    network = (segmenter.forward, segmenter.config)
+    where: _Where = {
+        "spacing_um": spacing_um,
+        "labels_out": _mapped(scratch / "labels", tuple(volume.shape)),
+        "progress": progress,
+    }
     try:
-        found = fuse_views(
-            segmenter.forward,
-            segmenter.config,
-            volume,
-            spacing_um=spacing_um,
-            options=options.fusion(calibration),
-            labels_out=_mapped(scratch / "labels", tuple(volume.shape)),
-            progress=progress,
-        )
+        if isinstance(options, ViewFusionOptions):
+            found = fuse_views(*network, volume, options=options.fusion(calibration), **where)
+        else:
+            found = segment_slices(*network, volume, options=options.linking(calibration), **where)
     except StarConvexError as error:
         raise InvalidVolumeError(str(error)) from error
     return Found(found.labels, calibrated(calibration, found.confidence))

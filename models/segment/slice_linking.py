@@ -5,8 +5,6 @@ Any method for images can make the labels. Out of scope: making them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import pi, sqrt
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,74 +13,24 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from models.measure.arrays import InvalidVolumeError, parse_label_image
+from models.segment.link_options import LinkOptions
+from models.segment.link_parts import Parts, Profile
 from models.segment.pieces import Assignable
 
 Labels = npt.NDArray[np.int64]
-Overlap = Literal["iou", "smaller"]
-
-CODE_VERSION = "1"
-"""Raised whenever the same slices and options would give other particles."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """How profiles in slices are put together.
-
-    Attributes:
-        measure: what the least overlap is of: "iou", shared pixels over those of either profile, or
-            "smaller", over those of the smaller one, which the caps of a particle pass as well.
-        least: overlap from which two profiles may be of one particle, above 0 up to 1.
-        gap: slices in which a particle may be missing before it ends; they are filled with what the
-            profiles before and after share.
-        neck: a particle is parted at the slice where its area is smallest if that is less than this
-            share of the largest area on either side, 0 … 1; 0 parts nothing. Particles that touch
-            one above the other are linked by their overlap, but have a neck between them.
-        smallest: voxels of the smallest particle; what is smaller is left out.
-        flattest: depth of a particle per diameter of its largest profile, at least: what is seen in
-            a few slices alone is mostly a mistake of theirs. Particles that the first or the last
-            slice cuts may be flatter.
-        slice_px: distance of two slices in pixels.
-    """
-
-    measure: Overlap = "smaller"
-    least: float = 0.5
-    gap: int = 2
-    neck: float = 0.4
-    smallest: int = 1
-    flattest: float = 0.35
-    slice_px: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.measure not in ("iou", "smaller"):
-            raise InvalidVolumeError(f"measure is {self.measure!r}: choose iou or smaller")
-        if not 0 < self.least <= 1:
-            raise InvalidVolumeError(f"least is {self.least}: take a share above 0 and up to 1")
-        if not 0 <= self.neck <= 1:
-            raise InvalidVolumeError(f"neck is {self.neck}: take a share, 0…1")
-        if not (self.flattest >= 0 and self.slice_px > 0):
-            raise InvalidVolumeError(
-                f"flattest {self.flattest} and slice_px {self.slice_px}: take 0 or more, and more "
-                "than 0"
-            )
-        if self.gap < 0 or self.smallest < 0:
-            raise InvalidVolumeError(f"gap {self.gap} and smallest {self.smallest}: take 0 or more")
-
+Floats = npt.NDArray[np.float32]
+Slice = npt.NDArray[np.integer] | tuple[npt.NDArray[np.integer], Floats]
+"""Labels (Y, X) of a slice, 0 = background; or these, and the confidence (N,) of labels 1…N."""
 
 _DEFAULT = LinkOptions()
 
 
-def ball_voxels(diameter_px: float) -> int:
-    """Voxels of a ball: what `smallest` may be derived from."""
-    return round(pi / 6 * diameter_px**3)
-
-
 def link_slices(
-    slices: Iterable[npt.NDArray[np.integer]],
+    slices: Iterable[Slice],
     labels_out: Assignable,
     *,
     options: LinkOptions = _DEFAULT,
-) -> int:
+) -> Floats:
     """Link the labels of consecutive slices into particles, one slice at a time.
 
     The profiles of each slice are matched with the last profiles of particles by the assignment
@@ -90,19 +38,22 @@ def link_slices(
     supplementary note 1, link slices by "the Hungarian maximum matching algorithm"). Then particles
     are parted at necks and numbered in a second pass.
 
-    Memory is that of `gap` + 2 slices and a number for each profile.
+    Memory is that of `gap` + 2 slices and three numbers for each profile.
 
     Args:
-        slices: Z label images (Y, X), 0 = background, from the first slice to the last.
+        slices: Z label images, from the first slice to the last.
         labels_out: (Z, Y, X) integers to write to and to read back.
         options: see there.
 
     Returns:
-        Number of particles; `labels_out` holds 1…N in the order of their first slices, 0 elsewhere.
+        (N,) float32 confidence of particles 1…N: mean over their voxels of that of their profiles,
+        0 where a slice was filled; NaN where profiles have none. `labels_out` holds 1…N in the
+        order of their first slices, 0 elsewhere.
 
     Raises:
         InvalidVolumeError: a slice is no label image or of another shape than the volume's, there
-            are fewer or more slices than the volume has, or its integers are too short.
+            are fewer or more slices than the volume has, a label has no confidence where others
+            have one, or the integers of the volume are too short.
     """
     depth, shape = labels_out.shape[0], tuple(labels_out.shape[1:])
     if len(labels_out.shape) != 3 or np.dtype(labels_out.dtype).kind not in "iu":
@@ -112,50 +63,55 @@ def link_slices(
         )
     tracks = _Tracks(options)
     read = 0
-    for image in slices:
+    for given in slices:
+        image, confidence = given if isinstance(given, tuple) else (given, None)
         parsed = parse_label_image(image)
         if parsed.shape != shape or read == depth:
             raise InvalidVolumeError(
                 f"slice {read} has shape {parsed.shape} but the volume is "
                 f"{tuple(labels_out.shape)}: give one image for each slice"
             )
-        for place, linked in tracks.add(parsed, read):
+        for place, linked in tracks.add(parsed, confidence, read):
             _write(labels_out, place, linked)
         read += 1
     if read < depth:
         raise InvalidVolumeError(f"{read} slices for a volume of {depth}: give one for each")
-    table = _Table(tracks, depth, options)
+    parts = Parts(tracks.profiles, depth, options)
     for place in range(depth):
-        _write(labels_out, place, table.final(np.asarray(labels_out[place]), place))
-    return table.count
+        _write(labels_out, place, parts.final(np.asarray(labels_out[place]), place))
+    return parts.confidence
 
 
 @dataclass
 class _Tracks:
-    """Particles so far: where each was seen last, and its area in every slice."""
+    """Particles so far: where each was seen last, and what of it in every slice."""
 
     options: LinkOptions
-    areas: list[list[tuple[int, int]]] = field(default_factory=lambda: [[]])
+    profiles: list[list[Profile]] = field(default_factory=lambda: [[]])
     recent: dict[int, Labels] = field(default_factory=dict)
 
-    def add(self, image: npt.NDArray[np.integer], place: int) -> Iterator[tuple[int, Labels]]:
+    def add(
+        self, image: npt.NDArray[np.integer], confidence: Floats | None, place: int
+    ) -> Iterator[tuple[int, Labels]]:
         """Link a slice; yields it, after the slices before that it changes."""
         present, compact, pixels = np.unique(image, return_inverse=True, return_counts=True)
         compact = compact.reshape(image.shape) + (1 if present[0] != 0 else 0)
         if present[0] != 0:
-            pixels = np.concatenate([[0], pixels])
+            pixels, present = (np.concatenate([[0], part]) for part in (pixels, present))
+        certainty = _certainties(present, pixels, confidence, place)
         partner = self._partners(compact, pixels)
         bridged: dict[int, int] = {}
         for number in range(1, len(partner)):
             if partner[number] == 0:
-                partner[number] = len(self.areas)
-                self.areas.append([])
+                partner[number] = len(self.profiles)
+                self.profiles.append([])
         for number, track in enumerate(partner.tolist()[1:], start=1):
-            if self.areas[track]:
-                last = self.areas[track][-1][0]
+            if self.profiles[track]:
+                last = self.profiles[track][-1].place
                 if last < place - 1:
                     bridged[track] = last
-            self.areas[track].append((place, int(pixels[number])))
+            seen = Profile(place, int(pixels[number]), float(certainty[number]))
+            self.profiles[track].append(seen)
         linked = partner[compact]
         yield from self._fill(bridged, linked, place)
         yield place, linked
@@ -171,7 +127,7 @@ class _Tracks:
                 np.stack([compact[both], before[both]]), axis=1, return_counts=True
             )
             for (number, candidate), count in zip(pairs.T.tolist(), shared.tolist(), strict=True):
-                last, area = self.areas[candidate][-1]
+                last, area, _ = self.profiles[candidate][-1]
                 if last != place:
                     continue
                 sizes = (int(pixels[number]), area)
@@ -197,34 +153,26 @@ class _Tracks:
                     shared = (linked == track) & (self.recent[last] == track) & (image == 0)
                     image[shared] = track
                     if shared.any():
-                        self.areas[track].append((between, int(shared.sum())))
+                        self.profiles[track].append(Profile(between, int(shared.sum()), 0.0))
             yield between, image
         for track in bridged:
-            self.areas[track].sort()
+            self.profiles[track].sort()
 
 
-class _Table:
-    """Final numbers of particles, after parting them at necks."""
-
-    def __init__(self, tracks: _Tracks, depth: int, options: LinkOptions) -> None:
-        pieces = sorted(
-            (part[0][0], track, part[-1][0])
-            for track, areas in enumerate(tracks.areas)
-            for part in _parted(areas, options.neck)
-            if _is_particle(part, depth, options)
+def _certainties(
+    labels: Labels, pixels: Labels, confidence: Floats | None, place: int
+) -> npt.NDArray[np.float64]:
+    """Area times confidence of each label of a slice; the first is the background."""
+    if confidence is None:
+        return np.full(len(labels), np.nan)
+    if labels[-1] > len(confidence):
+        raise InvalidVolumeError(
+            f"slice {place} has label {labels[-1]} and {len(confidence)} confidences: give one for "
+            "each of 1…N"
         )
-        self.first = np.array([first for first, _, _ in pieces], dtype=np.int64)
-        self.track = np.array([track for _, track, _ in pieces], dtype=np.int64)
-        self.last = np.array([last for _, _, last in pieces], dtype=np.int64)
-        self.table = np.zeros(len(tracks.areas), dtype=np.int64)
-        self.count = len(pieces)
-
-    def final(self, image: npt.NDArray[np.integer], place: int) -> Labels:
-        """Final labels of a slice."""
-        here = np.flatnonzero((self.first <= place) & (place <= self.last))
-        self.table[:] = 0
-        self.table[self.track[here]] = here + 1
-        return np.asarray(self.table[image], dtype=np.int64)
+    certainty = np.zeros(len(labels))
+    certainty[1:] = pixels[1:] * confidence[labels[1:] - 1].astype(np.float64)
+    return certainty
 
 
 def _assign(profile: Labels, track: Labels, score: npt.NDArray[np.float64]) -> Labels:
@@ -253,37 +201,6 @@ def _assign(profile: Labels, track: Labels, score: npt.NDArray[np.float64]) -> L
             if table[i, j] > 0:
                 pairs.append((rows[own_rows[i]], columns[own_columns[j]]))
     return np.array(pairs, dtype=np.int64)
-
-
-def _parted(areas: list[tuple[int, int]], neck: float) -> Iterator[list[tuple[int, int]]]:
-    """A particle's slices, divided at necks; the narrowest slice goes with those after it.
-
-    Areas are medians of three slices, so that one slice that was seen badly parts nothing.
-    """
-    if not areas:
-        return
-    sizes = np.array([area for _, area in areas])
-    if len(sizes) > 2:
-        sizes[1:-1] = np.median(np.stack([sizes[:-2], sizes[1:-1], sizes[2:]]), axis=0)
-    upper = np.minimum(np.maximum.accumulate(sizes), np.maximum.accumulate(sizes[::-1])[::-1])
-    ratio = sizes / np.maximum(upper, 1)
-    lowest = int(np.argmin(ratio))
-    if lowest == 0 or ratio[lowest] >= neck:
-        yield areas
-        return
-    yield from _parted(areas[:lowest], neck)
-    yield from _parted(areas[lowest:], neck)
-
-
-def _is_particle(part: list[tuple[int, int]], depth: int, options: LinkOptions) -> bool:
-    """Whether a piece is large and deep enough, in a volume of so many slices."""
-    if sum(area for _, area in part) < options.smallest:
-        return False
-    first, last = part[0][0], part[-1][0]
-    if first == 0 or last == depth - 1:
-        return True
-    diameter = sqrt(4 / pi * max(area for _, area in part))
-    return (last - first + 1) * options.slice_px >= options.flattest * diameter
 
 
 def _write(labels_out: Assignable, place: int, labels: Labels) -> None:

@@ -18,6 +18,7 @@ class Method(StrEnum):
 
     STAR_CONVEX = "star-convex"
     VIEW_FUSION = "view-fusion"
+    SLICE_LINKING = "slice-linking"
     WATERSHED = "watershed"
 
 
@@ -58,9 +59,9 @@ _MEASURING = "Measuring particles of volumes"
 MethodOption = Annotated[
     Method | None,
     typer.Option(
-        help="How particles are found: by a trained network star-convex in images and view-fusion "
-        "in grey volumes, or by watershed [default: star-convex for images, watershed for volumes "
-        "and where an option of it is given].",
+        help="How particles are found: by a trained network star-convex in images, view-fusion or "
+        "slice-linking in grey volumes, or by watershed [default: star-convex for images, "
+        "watershed for volumes and where an option of it is given].",
         show_default=False,
         rich_help_panel=_FINDING,
     ),
@@ -70,7 +71,7 @@ ModelOption = Annotated[
     typer.Option(
         help="Network: micrographs, sections (of X-ray tomograms), a model that graindex train "
         "made, or a folder with one [default: micrographs for star-convex, sections for "
-        "view-fusion].",
+        "view-fusion and slice-linking].",
         show_default=False,
         rich_help_panel=_NETWORK,
     ),

@@ -11,6 +11,7 @@ from graindex.errors import CollectionError, ModelError
 from graindex.network_files import network_folder, shipped_networks
 from graindex.recipes import load_recipe, make_recipe, save_recipe
 from graindex.segmentation import (
+    SliceLinkingOptions,
     StarConvexOptions,
     ViewFusionOptions,
     differing_settings,
@@ -30,6 +31,11 @@ from models.segment.watershed import WatershedOptions
         ({"diameter_px": 20.0}, "micrographs", StarConvexOptions(diameter_px=20.0)),
         ({"diameter_px": 20.0}, "volumes", ViewFusionOptions(diameter_px=20.0)),
         ({"method": "view-fusion"}, "volumes", ViewFusionOptions()),
+        (
+            {"method": "slice-linking", "confidence": 0.5},
+            "volumes",
+            SliceLinkingOptions(confidence=0.5),
+        ),
         ({"neck": 0.5}, "micrographs", WatershedOptions(neck=0.5)),
         ({"phase_values": (1,)}, "volumes", WatershedOptions(phase_values=(1,))),
         ({"method": "watershed"}, "micrographs", WatershedOptions()),
@@ -47,6 +53,8 @@ def test_an_option_chooses_its_method(said, kind, meant):
         ({"diameter_px": 9.0, "neck": 0.5}, "micrographs", "neck is an option of watershed"),
         ({"method": "watershed", "diameter_px": 9.0}, "micrographs", "diameter_px is an option of"),
         ({"method": "view-fusion"}, "micrographs", "does not find particles of micrographs"),
+        ({"method": "slice-linking"}, "micrographs", "does not find particles of micrographs"),
+        ({"method": "slice-linking", "confidence": 1.5}, "volumes", "take a share"),
         ({"method": "star-convex"}, "volumes", "does not find particles of volumes"),
         ({"method": "guess"}, "micrographs", "'guess' does not find particles of micrographs"),
         ({"colour": 1}, "micrographs", "'colour' is unknown; star-convex has confidence, diam"),

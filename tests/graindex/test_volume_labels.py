@@ -158,12 +158,10 @@ class TestViewFusion:
         assert said["model_sha256"] == segmenter_digest(network_folder("sections"))
         again = self.fused(store)
         assert (again.computed, again.kept) == (0, 1)
+        self.confidences_reach_the_particles(store, row)
         assert self.fused(store, diameter_px=24.0).computed == 1
 
-    def test_confidences_stand_beside_the_labels_and_reach_the_particles(self, balls):
-        store, _ = balls
-        self.fused(store)
-        (row,) = rows_of(store).values()
+    def confidences_reach_the_particles(self, store, row):
         worth = store.volume_store.open("labels", row["label_volume"]).beside("confidence")
         assert worth.shape == (3,)
         assert ((worth > 0.9) & (worth <= 1)).all()
@@ -180,7 +178,7 @@ class TestViewFusion:
         _, labels = balls
         grey, found = tmp_path / "grey.tif", tmp_path / "labels.tif"
         tifffile.imwrite(grey, grey_of(labels))
-        settings = {"method": "view-fusion", "diameter_px": 24.0}
+        settings = {"method": "slice-linking", "diameter_px": 24.0}
         count = segment_file(str(grey), found, spacing_um=None, settings=settings)
         rows = measure_file(str(found), spacing_um=(0.5,)).particles.to_pylist()
         assert len(rows) == count == 3
@@ -189,6 +187,21 @@ class TestViewFusion:
         tifffile.imwrite(plain, labels)
         rows = measure_file(str(plain), spacing_um=(0.5,)).particles.to_pylist()
         assert [row["segmentation_confidence"] for row in rows] == [None] * 3
+
+    def test_slices_are_linked_in_place_of_views(self, balls):
+        store, labels = balls
+        assert self.fused(store, method="slice-linking").computed == 1
+        (row,) = rows_of(store).values()
+        assert row["segmentation_method"] == "slice-linking"
+        assert evaluate(labels, labels_of(store, row)).at(0.75).f1 == 1
+        said = json.loads(row["segmentation_settings"])
+        assert said["model_sha256"] == segmenter_digest(network_folder("sections"))
+        assert "links" in said["code_version"]
+        worth = store.volume_store.open("labels", row["label_volume"]).beside("confidence")
+        assert ((worth > 0.9) & (worth <= 1)).all()
+        assert worth.shape == (3,)
+        again = self.fused(store, method="slice-linking")
+        assert (again.computed, again.kept) == (0, 1)
 
     def test_the_watershed_is_another_method(self, balls):
         store, _ = balls

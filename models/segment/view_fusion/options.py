@@ -1,17 +1,22 @@
-"""How the sections of a volume are brought together.
+"""How the sections of a volume are brought together, of three directions or of one.
 
 Out of scope: bringing them together. Nothing here imports torch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from models.segment.link_options import CODE_VERSION as LINKS_CODE_VERSION
+from models.segment.link_options import LinkOptions
 from models.segment.star_convex.config import StarConvexError
 
 Sections = Literal["xy", "yz", "xz", "all"]
 
 CODE_VERSION = "2"
 """Raised whenever the same network and options would find other particles."""
+
+SLICES_CODE_VERSION = f"1+links.{LINKS_CODE_VERSION}"
+"""Likewise, of slices that are linked."""
 
 AXIS_OF: dict[str, int] = {"xy": 0, "xz": 1, "yz": 2}
 """Axis of (Z, Y, X) that is across the sections of each direction."""
@@ -81,3 +86,47 @@ class FusionOptions:
     def axes(self) -> tuple[int, ...]:
         """Axes across the sections that are looked at."""
         return (0, 1, 2) if self.sections == "all" else (AXIS_OF[self.sections],)
+
+
+_LINKS = LinkOptions(neck=0.55, flattest=0.6, confidence=0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOptions:
+    """How particles of a volume are found in its slices, and linked from slice to slice.
+
+    Attributes:
+        diameter_px: typical (median) diameter of particles in slices; None: it is estimated.
+        detail: as of `FusionOptions`.
+        probability: of the least probable shape, 0…1; what is doubtful in a slice is decided by no
+            other direction.
+        overlap: area of the intersection over the smaller area that two shapes of a slice share.
+        smallest: diameter of the smallest particle per `diameter_px`.
+        links: how slices are linked; its `smallest` and `slice_px` follow from the volume.
+    """
+
+    diameter_px: float | None = None
+    detail: float = 1.25
+    probability: float = 0.5
+    overlap: float = 0.4
+    smallest: float = 0.4
+    links: LinkOptions = _LINKS
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        replace(self.sections, smallest=self.smallest)
+
+    @property
+    def sections(self) -> FusionOptions:
+        """What of it sections in one direction are looked at with.
+
+        Raises:
+            StarConvexError: a value has no meaning.
+        """
+        return FusionOptions(
+            diameter_px=self.diameter_px,
+            detail=self.detail,
+            sections="xy",
+            probability=self.probability,
+            overlap=self.overlap,
+        )

@@ -7,7 +7,8 @@ import pytest
 
 from models.measure.arrays import InvalidVolumeError
 from models.measure.matching import evaluate
-from models.segment.slice_linking import LinkOptions, ball_voxels, link_slices
+from models.segment.link_options import LinkOptions, ball_voxels
+from models.segment.slice_linking import link_slices
 
 SHAPE = (40, 48, 56)
 
@@ -34,7 +35,7 @@ def numbered_anew(labels: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
 
 def linked(labels: np.ndarray, **options: object) -> np.ndarray:
     out = np.full(labels.shape, 7, np.int32)  # what was there before must not matter
-    count = link_slices(numbered_anew(labels), out, options=LinkOptions(**options))
+    count = len(link_slices(numbered_anew(labels), out, options=LinkOptions(**options)))
     assert count == out.max()
     assert set(np.unique(out)) == set(range(count + 1)) | {0} - ({0} if out.all() else set())
     return out
@@ -97,7 +98,7 @@ def test_a_split_profile_goes_to_the_larger_part() -> None:
     halves[1, 4:16, 4:8] = 2
     out = np.zeros(labels.shape, np.int32)
     options = LinkOptions(neck=0, flattest=0)
-    assert link_slices(list(halves), out, options=options) == 2
+    assert len(link_slices(list(halves), out, options=options)) == 2
     assert (out[:, 10, 10] == 1).all()
     assert (out[1, 10, 5], out[2, 10, 5]) == (2, 1)
 
@@ -117,6 +118,43 @@ def test_what_is_flat_is_no_particle_unless_the_volume_cuts_it() -> None:
     np.testing.assert_array_equal(found > 0, (labels == 1) | (labels == 3))
     assert linked(labels, flattest=0.0).max() == 3
     assert linked(labels, slice_px=4.0).max() == 3
+
+
+def with_confidence(labels: np.ndarray, sure: dict[int, float]) -> Iterator[tuple]:
+    """The slices, each with labels of its own in the order of the first ones."""
+    for image in labels:
+        present = np.unique(image[image > 0])
+        table = np.zeros(int(labels.max()) + 1, np.int32)
+        table[present] = np.arange(len(present)) + 1
+        yield table[image], np.array([sure[label] for label in present], np.float32)
+
+
+def test_confidence_is_the_mean_over_the_voxels() -> None:
+    labels = balls([(12, 12, 12), (26, 34, 40)], [8, 8])
+    sure = {1: 0.9, 2: 0.3}
+    out = np.zeros(SHAPE, np.int32)
+    np.testing.assert_allclose(link_slices(with_confidence(labels, sure), out), [0.9, 0.3])
+    gappy = labels.copy()
+    gappy[12] = 0  # which is filled with what the slices beside it share, and no network saw it
+    found = link_slices(with_confidence(gappy, sure), out)
+    seen, filled = (gappy == 1).sum(), (out[12] == 1).sum()
+    np.testing.assert_allclose(found, [0.9 * seen / (seen + filled), 0.3], rtol=1e-6)
+    assert np.isnan(link_slices(list(labels), out)).all()
+
+
+def test_doubtful_particles_are_left_out_where_it_is_known() -> None:
+    labels = balls([(12, 12, 12), (26, 34, 40)], [8, 8])
+    out, options = np.zeros(SHAPE, np.int32), LinkOptions(confidence=0.5)
+    found = link_slices(with_confidence(labels, {1: 0.4, 2: 0.8}), out, options=options)
+    np.testing.assert_allclose(found, [0.8])
+    np.testing.assert_array_equal(out > 0, labels == 2)
+    assert len(link_slices(list(labels), out, options=options)) == 2
+
+
+def test_a_label_without_its_confidence_is_refused() -> None:
+    image = np.full((4, 5), 3, np.int32)
+    with pytest.raises(InvalidVolumeError, match="slice 0 has label 3 and 2 confidences"):
+        link_slices([(image, np.ones(2, np.float32))], np.zeros((1, 4, 5), np.int32))
 
 
 def test_slices_without_particles_give_none() -> None:
@@ -139,7 +177,7 @@ def test_slices_without_particles_give_none() -> None:
 def test_what_does_not_fit_is_refused(slices: list, dtype: type, message: str | None) -> None:
     out = np.zeros((3, 4, 5), dtype)
     if message is None:
-        assert link_slices(slices, out) == 20
+        assert len(link_slices(slices, out)) == 20
         return
     with pytest.raises(InvalidVolumeError, match=message) as raised:
         link_slices(slices, out)
@@ -159,6 +197,7 @@ def test_more_particles_than_the_integers_hold_are_refused() -> None:
         {"measure": "dice"},
         {"least": 0},
         {"neck": 1.1},
+        {"confidence": 1.1},
         {"gap": -1},
         {"smallest": -1},
         {"flattest": -1},
