@@ -208,10 +208,10 @@ def test_blanking_the_databar_changes_no_vector(
     real_data: Path, new_home: Callable[[], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chosen = [
-        *sorted((real_data / "ncm622_cycled_sem").glob("*.jpg"))[::17],
-        *sorted((real_data / "llzto_llto_sem").rglob("*.tif"))[::23],
+        *sorted((real_data / "ncm622_cycled_sem").glob("*.jpg"))[:1],
+        *sorted((real_data / "llzto_llto_sem").rglob("*.tif"))[::40],
     ]
-    assert len(chosen) >= 6
+    assert len(chosen) == 3
     twins = Collection(tmp_path / "twins", new_home(), capfd, "twins")
     for number, source in enumerate(chosen):
         pixels = np.asarray(Image.open(source).convert("L"))
