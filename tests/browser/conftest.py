@@ -16,7 +16,7 @@ from tests.browser.dagster_ui import (
     serve,
 )
 
-IMAGES = 8
+IMAGES = 4
 
 
 @pytest.fixture(scope="module")

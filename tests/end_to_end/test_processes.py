@@ -28,7 +28,7 @@ from orchestration.instance import open_instance
 from tests.end_to_end.commands import SELECTED, by_asset, finish, one_vector_each, phantom, start
 from tests.end_to_end.commands import graindex as run
 
-IMAGES = 16
+IMAGES = 8
 PER_IMAGE = ("micrographs", "image_quality", "micrograph_vectors")
 LAKE_TABLES = ("datasets", "samples", "micrographs", "acquisition_readings", "image_quality")
 
@@ -142,7 +142,7 @@ def make_generation(folder: Path, generation: int) -> None:
         old.unlink()
     for number in range(IMAGES):
         path = folder / f"{generation} {number}.png"
-        phantom(path, 1000 * generation + number, databar=number < 4)
+        phantom(path, 1000 * generation + number, databar=number < 2)
 
 
 def leftovers(home: Path) -> list[Path]:
