@@ -50,6 +50,7 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     from models.segment.mask_rcnn.options import TrainingOptions
     from models.segment.mask_rcnn.training import train
     from models.segment.mask_rcnn.validation import tune
+    from models.segment.star_convex.confidence import Calibration
     from models.segment.star_convex.patches import prepare
 
     config = NetworkConfig()
@@ -71,6 +72,7 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     trained = train(config, training, validation, options, checkpoints=checkpoints, progress=say)
     minutes = (time.perf_counter() - start) / 60
     tuning = tune(trained.network, validation)
+    calibration = tuning.calibration or Calibration()
     told: Record = {
         "network": config.name,
         "options": asdict(options),
@@ -79,7 +81,7 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
         "minutes of training": minutes,
         "best epoch": trained.best_epoch,
         "thresholds": [tuning.probability, tuning.overlap],
-        "calibration": [tuning.calibration.slope, tuning.calibration.intercept],
+        "calibration": [calibration.slope, calibration.intercept],
         "curve": [asdict(record) for record in trained.curve],
     }
     if arguments.folder:

@@ -37,6 +37,7 @@ from graindex.segmenters import method_settings, pinned
 from models.measure.particles_2d import CODE_VERSION as MEASURE_VERSION
 from models.measure.particles_2d import measure_particles_2d
 from models.processors import processors
+from models.segment.mask_rcnn.finding import CODE_VERSION as MASK_RCNN_VERSION
 from models.segment.star_convex.finding import CODE_VERSION as STAR_CONVEX_VERSION
 from models.segment.watershed import CODE_VERSION as WATERSHED_VERSION
 from models.segment.watershed import WatershedOptions
@@ -46,7 +47,10 @@ from schemas.tables import TABLES
 if TYPE_CHECKING:
     from graindex.store import Store
 
-MASKS_CODE_VERSION = f"1+star-convex.{STAR_CONVEX_VERSION}+watershed.{WATERSHED_VERSION}"
+MASKS_CODE_VERSION = (
+    f"1+star-convex.{STAR_CONVEX_VERSION}+mask-rcnn.{MASK_RCNN_VERSION}"
+    f"+watershed.{WATERSHED_VERSION}"
+)
 PARTICLES_2D_CODE_VERSION = f"2+particles.{MEASURE_VERSION}"
 
 _MASKS = "particle_masks_2d"

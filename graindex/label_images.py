@@ -17,8 +17,8 @@ from PIL import Image
 
 from graindex.originals import Grey8
 from graindex.readers.library_log import captured_log
-from graindex.segmentation import Options, StarConvexOptions
-from graindex.segmenters import load_segmenter
+from graindex.segmentation import MaskRcnnOptions, Options, StarConvexOptions
+from graindex.segmenters import load_mask_rcnn, load_segmenter
 from models.measure.arrays import InvalidVolumeError
 from models.measure.overlays import outline_overlay
 from models.segment.star_convex.confidence import Calibration
@@ -104,19 +104,37 @@ def segment_grey(
     """
     if isinstance(options, WatershedOptions):
         return Found(segment_image(grey, options=options), None)
+    try:
+        if isinstance(options, MaskRcnnOptions):
+            return _by_mask_rcnn(grey, options, store)
+        assert isinstance(options, StarConvexOptions)  # the other method of images
+        return _by_star_convex(grey, options, store, concurrency)
+    except StarConvexError as error:
+        raise InvalidVolumeError(str(error)) from error
+
+
+def _by_star_convex(
+    grey: npt.NDArray[Any], options: StarConvexOptions, store: "Store | None", concurrency: int
+) -> Found:
     # compiled functions of another package, whose import a watershed need not wait for
     from models.segment.star_convex.prediction import (  # noqa: PLC0415
         segment_image as find_star_convex,
     )
 
-    assert isinstance(options, StarConvexOptions)  # the other method of images
     segmenter = load_segmenter(options.model, store, concurrency=concurrency)
     chosen = segmenter.prediction(options)
-    try:
-        found = find_star_convex(segmenter.forward, segmenter.config, grey, options=chosen)
-    except StarConvexError as error:
-        raise InvalidVolumeError(str(error)) from error
+    found = find_star_convex(segmenter.forward, segmenter.config, grey, options=chosen)
     return Found(found.labels, calibrated(segmenter.calibration, found.confidence))
+
+
+def _by_mask_rcnn(grey: npt.NDArray[Any], options: MaskRcnnOptions, store: "Store | None") -> Found:
+    from models.segment.mask_rcnn.prediction import (  # noqa: PLC0415 (torch)
+        segment_image as find_by_mask_rcnn,
+    )
+
+    segmenter = load_mask_rcnn(options.model, store)
+    labels, probability = find_by_mask_rcnn(segmenter.network, grey, segmenter.prediction(options))
+    return Found(labels, calibrated(segmenter.calibration, probability))
 
 
 def calibrated(calibration: Calibration | None, probability: Floats) -> Floats | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from graindex.files import sha256
 from graindex.recipes import Recipe, settings_json
 from graindex.segmentation import Options, method_of, phase_values
-from graindex.segmenters import method_settings
+from graindex.segmenters import method_settings, pinned
 from graindex.stored_volumes import Triple, spacing_of
 from models.measure.arrays import InvalidVolumeError
 from models.measure.calibration import spacing_ratios
@@ -32,6 +32,7 @@ class LabelPlan:
         source: what of it says where particles are.
         source_hash: key of those voxels.
         options: of the method; None for given labels.
+        settings: value of `segmentation_settings`: all that decides the labels besides voxels.
         spacing_um: (dz, dy, dx).
     """
 
@@ -39,6 +40,7 @@ class LabelPlan:
     source: Literal["grey", "phases", "labels"]
     source_hash: str
     options: Options | None
+    settings: str
     spacing_um: Triple
 
     @property
@@ -72,11 +74,6 @@ class LabelPlan:
         return "given" if self.options is None else method_of(self.options)
 
     @property
-    def settings(self) -> str:
-        """Value of `segmentation_settings`."""
-        return "{}" if self.options is None else settings_json(method_settings(self.options))
-
-    @property
     def label_volume(self) -> str:
         """Key of the label volume: of given labels their own."""
         if self.options is None:
@@ -84,11 +81,12 @@ class LabelPlan:
         return sha256(self.found_in, LABELS_CODE_VERSION)
 
 
-def plan_labels(volume: Mapping[str, Any], recipe: Recipe) -> LabelPlan:
+def plan_labels(store: "Store", volume: Mapping[str, Any], recipe: Recipe) -> LabelPlan:
     """Choose given labels before phases of known meaning before grey values.
 
     Raises:
         InvalidVolumeError: there are phases alone, and nothing says which are particles.
+        ModelError: the network that the recipe names is not there.
     """
     options = recipe.segmentation
     source: Literal["grey", "phases", "labels"]
@@ -98,13 +96,14 @@ def plan_labels(volume: Mapping[str, Any], recipe: Recipe) -> LabelPlan:
     elif volume["phases_hash"] and phase_values(options) is not None:
         source, chosen = "phases", options
     elif volume["grey_hash"]:
-        source, chosen = "grey", _of_grey(options)
+        source, chosen = "grey", _of_grey(pinned(options, store))
     else:
         raise InvalidVolumeError(
             "phases without grey values, and no phase is said to be particles: name it (--phase)"
         )
     content = volume[f"{source}_hash"]
-    return LabelPlan(volume["volume_id"], source, content, chosen, spacing_of(volume))
+    settings = "{}" if chosen is None else settings_json(method_settings(chosen, store))
+    return LabelPlan(volume["volume_id"], source, content, chosen, settings, spacing_of(volume))
 
 
 def _of_grey(options: Options) -> Options:
@@ -117,6 +116,6 @@ def label_plans(store: "Store", recipe: Recipe) -> Iterator[LabelPlan]:
     """How the volumes of a collection get theirs, without those that cannot."""
     for volume in store.lake.read("volumes", recipe.dataset).to_pylist():
         try:
-            yield plan_labels(volume, recipe)
+            yield plan_labels(store, volume, recipe)
         except InvalidVolumeError:
             continue

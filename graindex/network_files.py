@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from graindex.errors import ModelError
-from models.segment.star_convex.card import CARD_NAME, FORMAT_VERSION, KIND, WEIGHTS_NAME
+from models.segment.cards import CARD_NAME, WEIGHTS_NAME
+from models.segment.mask_rcnn import card as mask_rcnn
+from models.segment.star_convex import card as star_convex
 
 if TYPE_CHECKING:
     from graindex.store import Store
     from graindex.trained.artefact import Artefact
+
+_FORMATS = {star_convex.KIND: star_convex.FORMAT_VERSION, mask_rcnn.KIND: mask_rcnn.FORMAT_VERSION}
+"""Forms of cards by method."""
 
 SHIPPED = Path(__file__).parent.parent / "models" / "segment" / "weights"
 
@@ -49,6 +54,9 @@ def network_folder(name: str, store: "Store | None" = None) -> Path:
     """
     if name in shipped_networks():
         return SHIPPED / name
+    if not name:
+        message = "no network is named: give --model NAME of one that graindex train made"
+        raise ModelError(message)
     if stands_alone(name):
         return _of_folder(Path(name).expanduser())
     if store is None:
@@ -112,11 +120,14 @@ def _unpacked(artefact: "Artefact", folder: Path) -> Path:
     card = artefact.card
     if card.network is None:
         message = (
-            f"model {card.reference} predicts {card.label.name}, and finds no particles: name a "
-            "model of method star-convex"
+            f"model {card.reference} predicts {card.label.name}, and finds no particles: name one "
+            f"of method {' or '.join(_FORMATS)}"
         )
         raise ModelError(message)
-    own = {"kind": KIND, "format": FORMAT_VERSION, **card.network, "title": card.reference}
+    method = card.method.name
+    if method not in _FORMATS:
+        raise ModelError(f"model {card.reference} is of an unknown method, {method!r}: update")
+    own = {"kind": method, "format": _FORMATS[method], **card.network, "title": card.reference}
     aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
         aside.mkdir(parents=True)

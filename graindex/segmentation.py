@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
+from models.segment.mask_rcnn.finding import PredictionOptions as MaskPredictionOptions
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import FusionOptions, SliceOptions
 from models.segment.watershed import WatershedOptions
 
-Method = Literal["star-convex", "view-fusion", "slice-linking", "watershed"]
+Method = Literal["star-convex", "mask-rcnn", "view-fusion", "slice-linking", "watershed"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 MICROGRAPHS, SECTIONS = "micrographs", "sections"
@@ -48,6 +49,30 @@ class StarConvexOptions:
         if self.confidence is not None and not 0 < self.confidence < 1:
             raise StarConvexError(f"confidence is {self.confidence}: take a share, 0…1")
         PredictionOptions(diameter_px=self.diameter_px, overlap=self.overlap or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRcnnOptions:
+    """Particles of images, found by a Mask R-CNN.
+
+    Attributes:
+        model: name of the network; none comes along, so that one has to be trained and named.
+        diameter_px: typical diameter of the particles; None: estimated in each image.
+        confidence: of the least certain particle, 0…1; None: what the network was tuned to.
+        overlap: share of a particle's pixels that surer ones may have taken; None: what the network
+            was tuned to.
+    """
+
+    model: str = ""
+    diameter_px: float | None = None
+    confidence: float | None = None
+    overlap: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise StarConvexError(f"confidence is {self.confidence}: take a share, 0…1")
+        MaskPredictionOptions(diameter_px=self.diameter_px, overlap=self.overlap or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +151,19 @@ def _before(calibration: Calibration | None, confidence: float) -> float:
     return confidence if calibration is None else float(calibration.probability(confidence))
 
 
-Options = WatershedOptions | StarConvexOptions | ViewFusionOptions | SliceLinkingOptions
+Options = (
+    WatershedOptions | StarConvexOptions | MaskRcnnOptions | ViewFusionOptions | SliceLinkingOptions
+)
 
 _CLASSES: dict[Method, type[Options]] = {
     "star-convex": StarConvexOptions,
+    "mask-rcnn": MaskRcnnOptions,
     "view-fusion": ViewFusionOptions,
     "slice-linking": SliceLinkingOptions,
     "watershed": WatershedOptions,
 }
 _OF_KIND: dict[str, tuple[Method, ...]] = {
-    "micrographs": ("star-convex", "watershed"),
+    "micrographs": ("star-convex", "mask-rcnn", "watershed"),
     "volumes": ("watershed", "view-fusion", "slice-linking"),
 }
 
@@ -216,6 +244,7 @@ def _without_method(value: Any) -> Any:
 TaggedOptions = Annotated[
     Annotated[WatershedOptions, BeforeValidator(_without_method), Tag("watershed")]
     | Annotated[StarConvexOptions, BeforeValidator(_without_method), Tag("star-convex")]
+    | Annotated[MaskRcnnOptions, BeforeValidator(_without_method), Tag("mask-rcnn")]
     | Annotated[ViewFusionOptions, BeforeValidator(_without_method), Tag("view-fusion")]
     | Annotated[SliceLinkingOptions, BeforeValidator(_without_method), Tag("slice-linking")],
     Discriminator(_tag),

@@ -29,7 +29,13 @@ from graindex.outcome import Outcome
 from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
-from graindex.segmentation import Options, StarConvexOptions, method_of, settings_record
+from graindex.segmentation import (
+    Options,
+    StarConvexOptions,
+    make_options,
+    method_of,
+    settings_record,
+)
 from graindex.segmenters import method_settings, pinned
 from models.measure.matching import evaluate
 from models.measure.matching_overlays import comparison_overlay
@@ -204,9 +210,9 @@ def _compared(store: "Store", options: Options, masks: Mapping[str, Record] | No
     name: str = method_of(options)
     usual: Options = WatershedOptions()
     sides: Mapping[str, Side] = {}
-    if isinstance(options, StarConvexOptions):
+    if not isinstance(options, WatershedOptions):
         name = f"{name} {options.model}"
-        usual = StarConvexOptions(model=options.model)
+        usual = type(options)(model=options.model)
         sides = _sides(store, options.model)
     if options != usual:
         name = f"{name}, collection"
@@ -214,17 +220,23 @@ def _compared(store: "Store", options: Options, masks: Mapping[str, Record] | No
     return _Compared(name, options, settings, masks, sides)
 
 
-def _trained_here(store: "Store", dataset: str) -> list[StarConvexOptions]:
+def _trained_here(store: "Store", dataset: str) -> list[Options]:
     """Newest versions of the networks whose training set holds images of the collection."""
     rows = store.lake.query(
         f"""
-        SELECT model, max(model_version) AS version FROM {CATALOG}.model_runs m
-        WHERE method = 'star-convex' AND training_set_id IN (
+        SELECT model, max(model_version) AS version, max_by(method, model_version) AS method
+        FROM {CATALOG}.model_runs m
+        WHERE method IN ('star-convex', 'mask-rcnn') AND training_set_id IN (
             SELECT training_set_id FROM {CATALOG}.training_rows WHERE dataset = {literal(dataset)}
         ) GROUP BY model ORDER BY model
         """
     ).to_pylist()
-    return [StarConvexOptions(model=f"{row['model']}@{row['version']}") for row in rows]
+    return [
+        make_options(
+            {"method": row["method"], "model": f"{row['model']}@{row['version']}"}, "micrographs"
+        )
+        for row in rows
+    ]
 
 
 def _sides(store: "Store", model: str) -> dict[str, Side]:

@@ -17,6 +17,7 @@ from graindex.errors import ModelError
 from graindex.files import sha256
 from graindex.network_files import SHIPPED, network_cache, network_folder, pinned_network
 from graindex.segmentation import (
+    MaskRcnnOptions,
     Options,
     SliceLinkingOptions,
     StarConvexOptions,
@@ -24,7 +25,10 @@ from graindex.segmentation import (
     method_of,
 )
 from models.processors import processors
-from models.segment.star_convex.card import WEIGHTS_NAME, config_of, read_card
+from models.segment.cards import WEIGHTS_NAME, ArtefactKind, Card, read_kind_card
+from models.segment.mask_rcnn import card as mask_rcnn
+from models.segment.mask_rcnn.finding import PredictionOptions as MaskPredictionOptions
+from models.segment.star_convex import card as star_convex
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
@@ -34,6 +38,7 @@ from models.segment.watershed import WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store
+    from models.segment.mask_rcnn.network import MaskRcnn
     from models.segment.star_convex.tiles import Forward
 
 _LOADING = threading.Lock()
@@ -83,15 +88,40 @@ class Segmenter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MaskRcnnSegmenter:
+    """A Mask R-CNN ready to run; attributes as those of `Segmenter`."""
+
+    network: "MaskRcnn"
+    probability: float
+    overlap: float
+    calibration: Calibration
+
+    def prediction(self, options: MaskRcnnOptions) -> MaskPredictionOptions:
+        """Options of a collection or command as the network takes them."""
+        probability, overlap = self.probability, self.overlap
+        if options.confidence is not None:
+            probability = float(self.calibration.probability(options.confidence))
+        if options.overlap is not None:
+            overlap = options.overlap
+        return MaskPredictionOptions(
+            diameter_px=options.diameter_px, probability=probability, overlap=overlap
+        )
+
+
 @functools.cache
-def segmenter_digest(folder: Path) -> str:
+def segmenter_digest(folder: Path, kind: ArtefactKind = star_convex.ARTEFACT) -> str:
     """SHA-256 in hex over a network's weights and what of its card decides what it finds.
 
+    Args:
+        folder: of the network.
+        kind: that it is of.
+
     Raises:
-        ModelError: its files are damaged.
+        ModelError: its files are damaged, or it is of another kind.
     """
     try:
-        card = read_card(folder)
+        card = _card(folder, kind)
         decisive = {key: card[key] for key in _DECISIVE}
         weights = (folder / WEIGHTS_NAME).read_bytes()
     except (StarConvexError, KeyError, OSError) as error:
@@ -124,10 +154,11 @@ def method_settings(options: Options, store: "Store | None" = None) -> dict[str,
     if isinstance(options, WatershedOptions):
         return settings
     folder = network_folder(options.model, store)
-    settings["model_sha256"] = segmenter_digest(folder)
+    settings["model_sha256"] = segmenter_digest(folder, _kind_of(options))
     version = _VERSIONS.get(type(options))
     if version is not None:
-        settings["calibration"] = read_card(folder).get(_OF_VOLUMES, {}).get(method_of(options))
+        card = _card(folder, star_convex.ARTEFACT)
+        settings["calibration"] = card.get(_OF_VOLUMES, {}).get(method_of(options))
         settings["code_version"] = version
     return settings
 
@@ -149,6 +180,35 @@ def load_segmenter(name: str, store: "Store | None" = None, *, concurrency: int 
         return _loaded(folder, min(concurrency, processors()))
 
 
+def load_mask_rcnn(name: str, store: "Store | None" = None) -> MaskRcnnSegmenter:
+    """A Mask R-CNN, by torch on the processor.
+
+    Args:
+        name: of the network, as `graindex.network_files.network_folder` takes it.
+        store: whose models may be meant.
+
+    Raises:
+        ModelError: there is none of this name, it is of another kind, or its files are damaged.
+    """
+    folder = network_folder(name, store)
+    with _LOADING:
+        return _loaded_mask_rcnn(folder)
+
+
+@functools.cache
+def _loaded_mask_rcnn(folder: Path) -> MaskRcnnSegmenter:
+    from models.segment.mask_rcnn.artefact import load_artefact  # noqa: PLC0415 (torch)
+
+    _card(folder, mask_rcnn.ARTEFACT)
+    try:
+        network, card = load_artefact(folder)
+        probability, overlap = card["thresholds"]
+        calibration = Calibration(*card["calibration"])
+    except (StarConvexError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    return MaskRcnnSegmenter(network, probability, overlap, calibration)
+
+
 @functools.cache
 def _loaded(folder: Path, concurrency: int) -> Segmenter:
     # shapes need compiled functions whose import commands without a network need not wait for
@@ -157,9 +217,9 @@ def _loaded(folder: Path, concurrency: int) -> Segmenter:
         kept_model,
     )
 
+    card = _card(folder, star_convex.ARTEFACT)
     try:
-        card = read_card(folder)
-        config = config_of(card["network"])
+        config = star_convex.config_of(card["network"])
         probability, overlap = card["thresholds"]
         calibration = Calibration(*card["calibration"])
         given = card.get(_OF_VOLUMES, {}).items()
@@ -169,6 +229,34 @@ def _loaded(folder: Path, concurrency: int) -> Segmenter:
         raise _damaged(folder, error) from error
     forward = compiled_forward(model, processors(), streams=concurrency)
     return Segmenter(config, forward, probability, overlap, calibration, volumes, card)
+
+
+def _kind_of(options: Options) -> ArtefactKind:
+    return mask_rcnn.ARTEFACT if isinstance(options, MaskRcnnOptions) else star_convex.ARTEFACT
+
+
+def _card(folder: Path, kind: ArtefactKind) -> Card:
+    """The card of a network of a kind.
+
+    Raises:
+        ModelError: it is damaged, or of another kind.
+    """
+    try:
+        return read_kind_card(folder, kind)
+    except StarConvexError as error:
+        for other in (star_convex.ARTEFACT, mask_rcnn.ARTEFACT):
+            if other is not kind and _is_of(folder, other):
+                message = f"network {folder.name!r} is {other.title}: give --method {other.name}"
+                raise ModelError(message) from error
+        raise _damaged(folder, error) from error
+
+
+def _is_of(folder: Path, kind: ArtefactKind) -> bool:
+    try:
+        read_kind_card(folder, kind)
+    except StarConvexError:
+        return False
+    return True
 
 
 def _damaged(folder: Path, error: Exception) -> ModelError:

@@ -105,6 +105,7 @@ def _found(
         options=options,
         scratch=scratch,
         progress=lambda done, total: report("segment", done, total),
+        store=store,
     )
 
 

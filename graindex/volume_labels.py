@@ -72,7 +72,7 @@ def refresh_labels_3d(store: "Store", recipe: Recipe, *, author: str) -> Outcome
         slices += volume["size_z_voxels"]
         made = None
         try:
-            plan = plan_labels(volume, recipe)
+            plan = plan_labels(store, volume, recipe)
             made = plan.label_volume
             known = committed.get(plan.key) or saved.get(plan.key)
             if known is None or not store.volume_store.has("labels", made):
@@ -176,6 +176,7 @@ def _segment(
             options=options,
             scratch=Path(scratch),
             progress=progress,
+            store=store,
         )
         store.volume_store.put(
             "labels",

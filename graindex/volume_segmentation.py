@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.blocks import segment_blocks
 from models.segment.star_convex.config import StarConvexError
 from models.segment.watershed import WatershedOptions, segment_volume
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 WHOLE_VOXELS = 1 << 26
 """A larger volume is segmented block by block, into a file that is mapped."""
@@ -63,6 +66,7 @@ def segment_any(
     options: Options,
     scratch: Path,
     progress: Progress | None = None,
+    store: "Store | None" = None,
 ) -> Found:
     """Divide a volume into particles, within bounded memory where it is large.
 
@@ -72,6 +76,7 @@ def segment_any(
         options: of the method.
         scratch: folder for the labels of a large volume; the result lives as long as it does.
         progress: told the steps done, and all, of a large volume.
+        store: whose networks the options may name.
 
     Raises:
         InvalidVolumeError: the volume cannot be segmented with these options.
@@ -79,7 +84,7 @@ def segment_any(
         ModelError: the network that the options name is not there.
     """
     if isinstance(options, ViewFusionOptions | SliceLinkingOptions):
-        return _by_network(volume, spacing_um, options, scratch, progress)
+        return _by_network(volume, spacing_um, options, scratch, progress, store)
     assert isinstance(options, WatershedOptions)  # the other method of volumes
     if math.prod(volume.shape) <= WHOLE_VOXELS:
         whole = np.asarray(volume[...])
@@ -95,12 +100,13 @@ def _by_network(
     options: ViewFusionOptions | SliceLinkingOptions,
     scratch: Path,
     progress: Progress | None,
+    store: "Store | None",
 ) -> Found:
     # compiled functions that a watershed need not wait for
     from models.segment.view_fusion.linked import segment_slices  # noqa: PLC0415
     from models.segment.view_fusion.volume import segment_volume as fuse_views  # noqa: PLC0415
 
-    segmenter = load_segmenter(options.model)
+    segmenter = load_segmenter(options.model, store)
     calibration = segmenter.volumes.get(method_of(options))
     network = (segmenter.forward, segmenter.config)
     where: _Where = {

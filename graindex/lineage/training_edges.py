@@ -128,13 +128,19 @@ _TRAINING_SETS = f"""
     SELECT {_NO_DATASET}, {_MODEL} AS downstream_id, training_set_id AS upstream_id, code_version
     FROM {{model_runs}}
 """
-# A network of the store that found the particles is named with its version.
-_MASKS = r"""
-    SELECT dataset, micrograph_id AS downstream_id, code_version,
-           regexp_extract(segmentation_settings, '"model": ?"([a-z][a-z0-9_]*@\d+)"', 1)
-               AS upstream_id
-    FROM {particle_masks_2d} WHERE upstream_id <> ''
-"""
+
+
+def _found_by(table: str, key: str) -> str:
+    """Edges to the network of the store that found the particles; rows name its version."""
+    return f"""
+        SELECT dataset, {key} AS downstream_id, code_version,
+               regexp_extract(
+                   segmentation_settings, '"model": ?"([a-z][a-z0-9_]*@[0-9]+)"', 1
+               ) AS upstream_id
+        FROM {{{table}}} WHERE upstream_id <> ''
+    """
+
+
 _METRICS = """
     SELECT NULL::VARCHAR AS dataset,
            c.model || '@' || c.model_version || ':'
@@ -228,7 +234,8 @@ TRAINING_EDGES: tuple[Edge, ...] = (
     Edge("training_set", "feature_set", _TRAINING_FEATURES, **_NO_SIDE),
     Edge("training_set", "column", _LABEL_COLUMN, **_NO_SIDE),
     Edge("model", "training_set", _TRAINING_SETS, **_NO_SIDE),
-    Edge("mask", "model", _MASKS, of_upstream=False),
+    Edge("mask", "model", _found_by("particle_masks_2d", "micrograph_id"), of_upstream=False),
+    Edge("label_volume", "model", _found_by("particle_labels_3d", "volume_id"), of_upstream=False),
     Edge("metric", "model", _METRICS, **_NO_SIDE),
     Edge(
         "prediction", "model", _predictions("m.model || '@' || m.model_version"), of_upstream=False

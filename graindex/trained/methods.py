@@ -17,7 +17,9 @@ from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge
 from models.segment.learner import NetworkLearner
-from models.segment.star_convex.config import TRAINING_CODE_VERSION
+from models.segment.mask_rcnn.config import TRAINING_CODE_VERSION as MASK_RCNN_VERSION
+from models.segment.mask_rcnn.learner import MaskRcnnLearner
+from models.segment.star_convex.config import TRAINING_CODE_VERSION as STAR_CONVEX_VERSION
 from models.segment.star_convex.learner import StarConvexLearner
 
 
@@ -44,8 +46,9 @@ class Method:
 METHODS: dict[str, Method] = {
     "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
     "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
+    "mask-rcnn": Method(MaskRcnnLearner, "particles", MASK_RCNN_VERSION, "f1_50", "Mask R-CNN"),
     "star-convex": Method(
-        StarConvexLearner, "particles", TRAINING_CODE_VERSION, "f1_50", "star-convex network"
+        StarConvexLearner, "particles", STAR_CONVEX_VERSION, "f1_50", "star-convex network"
     ),
 }
 

@@ -19,6 +19,22 @@ Progress = Callable[[int, int], None]
 """Told how many epochs are done, and how many there are at most."""
 
 
+def set_aside(images: int, *, calibrated: bool) -> tuple[str, ...]:
+    """What a person should know of the images that validated a training.
+
+    Args:
+        images: how many.
+        calibrated: whether they told what a probability is worth.
+    """
+    notes = [f"{images} images, set aside by group, stopped the training and chose the thresholds"]
+    if not calibrated:
+        notes.append(
+            "too few particles were set aside to tell what a probability is worth: confidences "
+            "are the network's own probabilities"
+        )
+    return tuple(notes)
+
+
 class FittedNetwork(Protocol):
     """A trained network that finds particles."""
 

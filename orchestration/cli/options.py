@@ -17,6 +17,7 @@ class Method(StrEnum):
     """How particles are found."""
 
     STAR_CONVEX = "star-convex"
+    MASK_RCNN = "mask-rcnn"
     VIEW_FUSION = "view-fusion"
     SLICE_LINKING = "slice-linking"
     WATERSHED = "watershed"
@@ -59,9 +60,10 @@ _MEASURING = "Measuring particles of volumes"
 MethodOption = Annotated[
     Method | None,
     typer.Option(
-        help="How particles are found: by a trained network star-convex in images, view-fusion or "
-        "slice-linking in grey volumes, or by watershed [default: star-convex for images, "
-        "watershed for volumes and where an option of it is given].",
+        help="How particles are found: by a trained network star-convex or mask-rcnn (--model "
+        "names one that was trained) in images, view-fusion or slice-linking in grey volumes, or "
+        "by watershed [default: star-convex for images, watershed for volumes and where an option "
+        "of it is given].",
         show_default=False,
         rich_help_panel=_FINDING,
     ),

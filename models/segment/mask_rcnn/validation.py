@@ -20,6 +20,7 @@ from models.segment.mask_rcnn.prediction import at_scale, find_instances
 from models.segment.mask_rcnn.targets import known_grey
 from models.segment.mask_rcnn.tiles import tile_instances
 from models.segment.star_convex.confidence import Calibration
+from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.patches import Example, Prepared, View, cut
 from models.segment.star_convex.scaling import normalised
 from models.segment.star_convex.shapes import Floats, Labels
@@ -38,12 +39,12 @@ class Tuning:
     Attributes:
         probability: of the least probable particle.
         overlap: share of a particle's pixels that more probable ones may have taken.
-        calibration: what the probability is worth.
+        calibration: what the probability is worth; None where too few particles could tell.
     """
 
     probability: float
     overlap: float
-    calibration: Calibration
+    calibration: Calibration | None
 
 
 def validation_views(
@@ -86,9 +87,6 @@ def tune(network: MaskRcnn, examples: Sequence[Example]) -> Tuning:
     Args:
         network: in evaluation mode.
         examples: that it did not learn from.
-
-    Raises:
-        StarConvexError: too few particles to tell what a probability is worth.
     """
     lowest = replace(_DEFAULT, probability=min(PROBABILITIES) - _LOWER)
     seen = []
@@ -115,4 +113,8 @@ def tune(network: MaskRcnn, examples: Sequence[Example]) -> Tuning:
         for probability in PROBABILITIES
         for overlap in OVERLAPS
     )
-    return Tuning(probability, overlap, worth(drawn(probability - _LOWER, overlap)))
+    try:
+        calibration = worth(drawn(probability - _LOWER, overlap))
+    except StarConvexError:  # too few particles, or all of them right
+        calibration = None
+    return Tuning(probability, overlap, calibration)

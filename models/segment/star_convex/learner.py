@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.learn.learner import CannotLearnError, Curve, TargetKind
-from models.segment.learner import Progress
+from models.segment.learner import Progress, set_aside
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import PUBLISHED, Kind, NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
@@ -165,16 +165,7 @@ class FittedStarConvex:
     @property
     def notes(self) -> tuple[str, ...]:
         """Who chose the thresholds, and whether confidences mean anything."""
-        notes = [
-            f"{self.validation_images} images, set aside by group, stopped the training and chose "
-            "the thresholds"
-        ]
-        if self.calibration is None:
-            notes.append(
-                "too few particles were set aside to tell what a probability is worth: confidences "
-                "are the network's own probabilities"
-            )
-        return tuple(notes)
+        return set_aside(self.validation_images, calibrated=self.calibration is not None)
 
     def labels(self, grey: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """Particles of an image (Y, X) as labels (Y, X) from 1, 0 is background."""

@@ -13,11 +13,12 @@ from graindex.annotations import refresh_annotations
 from graindex.catalogue import refresh_micrographs
 from graindex.errors import GraindexError, ModelError
 from graindex.image_particles import refresh_masks_2d
+from graindex.label_images import segment_grey
 from graindex.network_files import network_folder
 from graindex.progress import listening
 from graindex.recipes import make_recipe, save_recipe
-from graindex.segmentation import StarConvexOptions
-from graindex.segmenters import load_segmenter
+from graindex.segmentation import MaskRcnnOptions, StarConvexOptions, make_options
+from graindex.segmenters import load_segmenter, method_settings
 from graindex.segmenting import segment_file
 from graindex.store import open_store
 from graindex.trained.artefact import write_folder
@@ -197,6 +198,28 @@ def test_masks_name_the_version_and_lead_back_to_every_annotated_file(store, ann
     assert found.ids("model") == ["tiny@1"]
     drawn = {row["annotation_hash"] for row in store.read("particle_annotations").to_pylist()}
     assert drawn <= set(found.ids("file"))
+
+
+@pytest.mark.parametrize("wrong", ["star-convex", "view-fusion"])
+def test_mask_rcnn_is_trained_and_used_likewise_and_by_no_other_method(store, annotated, wrong):
+    small = {"epochs": 1, "steps": 1, "batch": 1, "patch_px": 64, "validation_fraction": 0.2}
+    boxes = model(name="boxes", method="mask-rcnn", parameters=small)
+    done = train_model(store, boxes, author="test")
+    assert done.card.method.name == "mask-rcnn"
+    grey = np.asarray(Image.open(annotated / "images" / "s0" / "0.png"))
+    found = segment_grey(grey, MaskRcnnOptions(model="boxes", confidence=0.01), store=store)
+    assert found.labels.shape == grey.shape
+    assert len(found.confidence) == found.labels.max()
+    options = make_options(
+        {"method": wrong, "model": "boxes"},
+        "volumes" if wrong == "view-fusion" else "micrographs",
+    )
+    with pytest.raises(ModelError, match="is a Mask R-CNN: give --method mask-rcnn"):
+        method_settings(options, store)
+    with pytest.raises(ModelError, match="is a star-convex network: give --method star-convex"):
+        segment_grey(grey, MaskRcnnOptions(model="micrographs"))
+    with pytest.raises(ModelError, match="no network is named: give --model"):
+        segment_grey(grey, MaskRcnnOptions())
 
 
 def test_what_cannot_be_done_with_a_network_is_one_line(store, annotated, tmp_path):
