@@ -118,8 +118,12 @@ def _metrics(store: "Store", fields: dict[str, Any], seed: int) -> dict[str, Any
         fields | {"name": "study", "feature_set": _FEATURES, "split": split, "seed": seed}
     )
     training_set = build_training_set(store, definition.request())
-    scored = fit_model(definition, learning_of(store, definition, training_set)).scored[0]
-    return {metric.name: metric for metric in scored.metrics if metric.part == "all"}
+    fit = fit_model(store, definition, learning_of(store, definition, training_set))
+    return {
+        metric.metric: metric
+        for metric in fit.metrics
+        if metric.part == "all" and metric.evaluation != "train"
+    }
 
 
 if __name__ == "__main__":

@@ -66,8 +66,12 @@ def test_a_session_that_grows_brighter_is_told(real_home):
 
 
 @pytest.mark.real_data
-def test_a_brighter_session_among_others_is_told_with_figures(real_home):
-    store = graindex.open(real_home())
+@pytest.mark.parametrize(
+    ("fixture", "grey_levels"),
+    [("real_home", 60), pytest.param("all_real_home", 30, marks=pytest.mark.slow)],
+)
+def test_a_brighter_session_among_others_is_told_with_figures(request, fixture, grey_levels):
+    store = graindex.open(request.getfixturevalue(fixture)())
     rows = in_order(store)
     moved = rows[::2]  # every second image, so that what is seen is alike in both sessions
     for row in moved:
@@ -76,7 +80,7 @@ def test_a_brighter_session_among_others_is_told_with_figures(real_home):
     refresh(store, NCM)
     session = f"session {NCM}#2"
     assert (session, "brightness_mean") not in alarms(store, NCM)
-    brightened(store, {row["micrograph_id"]: 60 for row in moved})
+    brightened(store, {row["micrograph_id"]: grey_levels for row in moved})
     outcome = refresh(store, NCM)
     assert (session, "brightness_mean") in alarms(store, NCM)
     assert (session, "sharpness_tenengrad") not in alarms(store, NCM)
