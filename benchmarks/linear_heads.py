@@ -89,10 +89,10 @@ def _study(store: "Store", name: str, fields: dict[str, Any]) -> Record:
     found = [_metrics(store, fields, seed) for seed in range(_SEEDS if drawn else 1)]
     first = found[0]
     headline = first["r2" if fields["method"] == "ridge" else "macro_f1"]
-    values = [one[headline.name].value for one in found]
+    values = [one[headline.metric].value for one in found]
     return {
         "study": name,
-        "metric": headline.name,
+        "metric": headline.metric,
         "value": headline.value,
         "lower": headline.lower,
         "upper": headline.upper,
