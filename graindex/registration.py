@@ -19,6 +19,7 @@ from graindex.location import Location
 from graindex.recipes import Content, Recipe, make_recipe, recipe_names, save_recipe
 from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, Original, Refusal, list_collection
+from graindex.segmenters import method_settings
 from graindex.volume_groups import CONTENTS
 from graindex.volume_scan import LOOKED_FOR, VolumeListing, list_volumes
 from graindex.volume_unfinished import refusals_of_the_home
@@ -95,10 +96,12 @@ def register_collection(
 
     Raises:
         CollectionError: nothing is there, no image or volume is in it, or a field is wrong.
+        ModelError: the network that is to find its particles is not there, or of another method.
         HomeError: the originals cannot be copied into the store.
     """
     location = path if "://" in path else str(Path(path).expanduser().absolute())
     given = make_recipe(location_uri=location, **fields)
+    method_settings(given.segmentation, store)  # a network that is not there is a wrong command
     listing = list_collection(location)
     if given.kind == "volumes":
         volumes = list_volumes(location, listing, given.volumes)

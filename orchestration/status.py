@@ -13,6 +13,7 @@ from dagster._core.storage.asset_check_execution_record import (  # nor is this
 )
 
 from assets.table_metadata import RECALIBRATED
+from graindex.errors import ModelError
 from graindex.freshness import (
     DERIVED,
     LISTED,
@@ -96,7 +97,10 @@ def _state(store: Store, recipe: Recipe, asset: str, changed: str) -> State:
     """Rows of an asset, how many are out of date, and why."""
     rows = row_count(store, asset, recipe.dataset)
     if asset in DERIVED:
-        stale = out_of_date(store, asset, recipe)
+        try:
+            stale = out_of_date(store, asset, recipe)
+        except ModelError as error:  # its network is gone
+            return rows, max(1, rows), str(error)
         return rows, len(stale), _reason(set(stale.values()))
     if changed:
         return rows, max(1, rows), changed

@@ -17,6 +17,7 @@ from graindex.label_images import segment_grey
 from graindex.network_files import network_folder
 from graindex.progress import listening
 from graindex.recipes import make_recipe, save_recipe
+from graindex.registration import register_collection
 from graindex.segmentation import MaskRcnnOptions, StarConvexOptions, make_options
 from graindex.segmenters import load_segmenter, method_settings
 from graindex.segmenting import segment_file
@@ -31,6 +32,7 @@ from graindex.trained.train import train_model
 from models.measure.matching import evaluate
 from models.phantoms.scattered import ScatteredPhantom, scatter
 from models.segment.star_convex.prediction import segment_image
+from orchestration.status import collection_status
 
 SHAPE = (128, 160)
 SPECIMENS, FIELDS = 4, 2
@@ -234,6 +236,26 @@ def test_what_cannot_be_done_with_a_network_is_one_line(store, annotated, tmp_pa
         network_folder("tiny@1")
     with pytest.raises(ModelError, match="cannot be read"):
         network_folder(str(tmp_path / "empty"))
+    with pytest.raises(ModelError, match="no model 'gone' is trained"):
+        register_collection(
+            store, str(annotated / "images"), dataset="new", segmentation={"model": "gone"}
+        )
+    assert "new" not in store.datasets()
+
+
+def test_status_tells_that_a_network_is_gone_and_the_rest_of_the_home(store, annotated, tmp_path):
+    write_folder(kept_model(store, "tiny"), tmp_path / "exported")
+    register_collection(
+        store,
+        str(annotated / "images"),
+        dataset="new",
+        segmentation={"model": str(tmp_path / "exported")},
+    )
+    refresh_micrographs(store, store.recipe("new"), author="test")
+    shutil.rmtree(tmp_path / "exported")
+    rows = {row["asset"]: row for row in collection_status(store, ["new"])}
+    assert "cannot be read" in rows["particle_masks_2d"]["why"]
+    assert rows["micrographs"]["rows"] == SPECIMENS * FIELDS
 
 
 @pytest.mark.parametrize(
