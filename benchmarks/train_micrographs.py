@@ -40,6 +40,8 @@ TOLD: Record = {
     "limits": [
         "Shapes are star-convex: rods that bend, plates seen edge-on and fused necks come out "
         "rounded or cut.",
+        "Long particles, from about twice as long as wide, come out in pieces: nanorods above all. "
+        "Watershed does better there.",
         "One typical size is assumed of an image: particles ten times smaller or larger than the "
         "median are missed. Give diameter_px where the estimate fails.",
         "A few large objects in an image of fine texture: texture may be taken for particles.",
