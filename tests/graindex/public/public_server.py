@@ -98,8 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.owner.cuts:
             body = body[: self.owner.cuts.pop(0)]
         for at in range(0, len(body), 1 << 16):
-            self.wfile.write(body[at : at + (1 << 16)])
-            asked.sent += len(body[at : at + (1 << 16)])
+            part = body[at : at + (1 << 16)]
+            asked.sent += len(part)  # before, or who has it all would see it counted short
+            self.wfile.write(part)
             time.sleep(self.owner.pause_s)
         if len(body) < whole:
             self.close_connection = True

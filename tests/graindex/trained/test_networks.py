@@ -202,22 +202,19 @@ def test_masks_name_the_version_and_lead_back_to_every_annotated_file(store, ann
     assert drawn <= set(found.ids("file"))
 
 
-@pytest.mark.parametrize("wrong", ["star-convex", "view-fusion"])
-def test_mask_rcnn_is_trained_and_used_likewise_and_by_no_other_method(store, annotated, wrong):
+def test_mask_rcnn_is_trained_and_used_likewise_and_by_no_other_method(store, annotated):
     small = {"epochs": 1, "steps": 1, "batch": 1, "patch_px": 64, "validation_fraction": 0.2}
     boxes = model(name="boxes", method="mask-rcnn", parameters=small)
     done = train_model(store, boxes, author="test")
     assert done.card.method.name == "mask-rcnn"
     grey = np.asarray(Image.open(annotated / "images" / "s0" / "0.png"))
-    found = segment_grey(grey, MaskRcnnOptions(model="boxes", confidence=0.01), store=store)
+    found = segment_grey(grey, MaskRcnnOptions(model="boxes", diameter_px=30.0), store=store)
     assert found.labels.shape == grey.shape
     assert len(found.confidence) == found.labels.max()
-    options = make_options(
-        {"method": wrong, "model": "boxes"},
-        "volumes" if wrong == "view-fusion" else "micrographs",
-    )
-    with pytest.raises(ModelError, match="is a Mask R-CNN: give --method mask-rcnn"):
-        method_settings(options, store)
+    for kind, method in (("micrographs", "star-convex"), ("volumes", "view-fusion")):
+        options = make_options({"method": method, "model": "boxes"}, kind)
+        with pytest.raises(ModelError, match="is a Mask R-CNN: give --method mask-rcnn"):
+            method_settings(options, store)
     with pytest.raises(ModelError, match="is a star-convex network: give --method star-convex"):
         segment_grey(grey, MaskRcnnOptions(model="micrographs"))
     with pytest.raises(ModelError, match="no network is named: give --model"):
