@@ -202,19 +202,40 @@ def test_masks_name_the_version_and_lead_back_to_every_annotated_file(store, ann
     assert drawn <= set(found.ids("file"))
 
 
-def test_mask_rcnn_is_trained_and_used_likewise_and_by_no_other_method(store, annotated):
+def a_grey_image(annotated):
+    return np.asarray(Image.open(annotated / "images" / "s0" / "0.png"))
+
+
+@pytest.mark.slow
+def test_mask_rcnn_is_trained_and_used_likewise(store, annotated):
     small = {"epochs": 1, "steps": 1, "batch": 1, "patch_px": 64, "validation_fraction": 0.2}
     boxes = model(name="boxes", method="mask-rcnn", parameters=small)
     done = train_model(store, boxes, author="test")
     assert done.card.method.name == "mask-rcnn"
-    grey = np.asarray(Image.open(annotated / "images" / "s0" / "0.png"))
-    found = segment_grey(grey, MaskRcnnOptions(model="boxes", diameter_px=30.0), store=store)
+    assert replay(store, "boxes").equal
+    grey = a_grey_image(annotated)
+    options = MaskRcnnOptions(model="boxes", diameter_px=24.0)
+    found = segment_grey(grey, options, store=store)
+    assert found.labels.shape == grey.shape
+    assert len(found.confidence) == found.labels.max()
+
+
+def test_a_network_is_used_by_its_own_method_alone(annotated, tmp_path):
+    from models.segment.mask_rcnn.artefact import save_artefact
+    from models.segment.mask_rcnn.config import NetworkConfig
+    from models.segment.mask_rcnn.network import build_network
+
+    folder = tmp_path / "boxes"
+    network = build_network(NetworkConfig(proposals=20), pretrained=False)
+    save_artefact(folder, network, {"thresholds": [0.3, 0.3], "calibration": [1.0, 0.0]})
+    grey = a_grey_image(annotated)
+    found = segment_grey(grey, MaskRcnnOptions(model=str(folder), diameter_px=24.0))
     assert found.labels.shape == grey.shape
     assert len(found.confidence) == found.labels.max()
     for kind, method in (("micrographs", "star-convex"), ("volumes", "view-fusion")):
-        options = make_options({"method": method, "model": "boxes"}, kind)
+        options = make_options({"method": method, "model": str(folder)}, kind)
         with pytest.raises(ModelError, match="is a Mask R-CNN: give --method mask-rcnn"):
-            method_settings(options, store)
+            method_settings(options)
     with pytest.raises(ModelError, match="is a star-convex network: give --method star-convex"):
         segment_grey(grey, MaskRcnnOptions(model="micrographs"))
     with pytest.raises(ModelError, match="no network is named: give --model"):
