@@ -16,6 +16,7 @@ from PIL import Image
 from graindex.annotated_images import AnnotatedExample, annotated_examples
 from graindex.errors import ModelError
 from graindex.progress import report
+from graindex.trained.card import MetricCard
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.fit import Fit
 from graindex.trained.learning import Learning
@@ -151,7 +152,7 @@ class _Trainer:
         return Example(one.content, one.labels, str(group))
 
 
-def _metrics(learning: Learning, tested: Sequence[_Tested], seed: int) -> Any:
+def _metrics(learning: Learning, tested: Sequence[_Tested], seed: int) -> tuple[MetricCard, ...]:
     if not tested:
         return ()
     rows = np.array([one.row for one in tested])
