@@ -157,10 +157,10 @@ def bad(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[], Path]) 
     make_bad(folder)
     home = new_home()
     added = graindex("add", folder, "--dataset", "bad", home=home, bound=True)
-    first = graindex("materialize", "--format", "json", home=home, bound=True)
+    first = graindex("materialize", *SELECTED, "--format", "json", home=home, bound=True)
     again = ("materialize", *SELECTED, "--strict", "--format", "json")
     second = graindex(*again, home=home, bound=True)
-    checked = graindex("check", "--format", "json", home=home, bound=True)
+    checked = graindex("check", *SELECTED, "--format", "json", home=home, bound=True)
     yield Bad(folder, home, added, first, second, checked, package.open(home).snapshot())
     (folder / "locked folder").chmod(0o755)
 
@@ -269,3 +269,10 @@ def test_repaired_files_are_picked_up(bad: Bad) -> None:
     refused = set(bad.store.read("quarantine")["path"].to_pylist())
     assert refused == REFUSED.keys() - {"truncated.jpg", "locked.png"}
     one_vector_each(bad.store)
+
+
+@pytest.mark.slow
+def test_every_asset_goes_on_beside_bad_files(bad: Bad) -> None:
+    whole = graindex("materialize", "--format", "json", home=bad.home, bound=True)
+    assert whole.code == 0, whole
+    assert by_asset(whole.rows, "bad")["particles_2d"]["rows"] > 0

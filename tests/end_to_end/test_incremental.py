@@ -162,6 +162,7 @@ def test_a_changed_sidecar_reads_that_image_anew(life: Collection) -> None:
     assert (key, "accelerating_voltage_kv_disagreement") in findings
 
 
+@pytest.mark.slow
 def test_a_declared_pixel_size_reads_no_pixel(life: Collection) -> None:
     before, snapshot = life.images(), life.store.snapshot()
     life.add("--pixel-size-um", 0.25)
