@@ -50,7 +50,6 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     from models.segment.mask_rcnn.options import TrainingOptions
     from models.segment.mask_rcnn.training import train
     from models.segment.mask_rcnn.validation import tune
-    from models.segment.star_convex.confidence import Calibration
     from models.segment.star_convex.patches import prepare
 
     config = NetworkConfig()
@@ -71,8 +70,6 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     checkpoints = arguments.folder / "checkpoints" if arguments.folder else None
     trained = train(config, training, validation, options, checkpoints=checkpoints, progress=say)
     minutes = (time.perf_counter() - start) / 60
-    tuning = tune(trained.network, validation)
-    calibration = tuning.calibration or Calibration()
     told: Record = {
         "network": config.name,
         "options": asdict(options),
@@ -80,8 +77,7 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
         "validation images": len(validation),
         "minutes of training": minutes,
         "best epoch": trained.best_epoch,
-        "thresholds": [tuning.probability, tuning.overlap],
-        "calibration": [calibration.slope, calibration.intercept],
+        **tune(trained.network, validation).as_card(),
         "curve": [asdict(record) for record in trained.curve],
     }
     if arguments.folder:

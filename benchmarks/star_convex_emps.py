@@ -51,9 +51,8 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     from models.segment.star_convex.config import PUBLISHED, NetworkConfig
     from models.segment.star_convex.options import TrainingOptions
     from models.segment.star_convex.patches import prepare
-    from models.segment.star_convex.torch_runtime import torch_forward
     from models.segment.star_convex.training import train
-    from models.segment.star_convex.validation import choose_thresholds, validation_patches
+    from models.segment.star_convex.validation import tune
 
     config = PUBLISHED if arguments.kind == "unet" else NetworkConfig()
     training, validation = divided(scenes, arguments.fold, arguments.seed)
@@ -70,9 +69,6 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
     checkpoints = arguments.folder / "checkpoints" if arguments.folder else None
     trained = train(config, training, validation, options, checkpoints=checkpoints, progress=say)
     minutes = (time.perf_counter() - start) / 60
-    patches = validation_patches(prepare(validation), config, options)
-    overlap = choose_thresholds(trained.network, patches)[1]
-    whole = torch_forward(trained.network), config
     told: Record = {
         "network": config.name,
         "options": asdict(options),
@@ -80,27 +76,13 @@ def learn(scenes: Sequence[Scene], arguments: argparse.Namespace) -> tuple[Any, 
         "validation images": len(validation),
         "minutes of training": minutes,
         "best epoch": trained.best_epoch,
-        **tuned(whole, validation, overlap),
+        **tune(trained.network, validation, options).as_card(),
         "curve": [asdict(record) for record in trained.curve],
     }
     if arguments.folder:
         card = {key: value for key, value in told.items() if key != "network"}
         save_artefact(arguments.folder / "network", trained.network, card)
     return trained.network, told
-
-
-def tuned(network: tuple[Any, Any], validation: Sequence[Any], overlap: float) -> Record:
-    """Thresholds and calibration, by whole images that were not learnt from."""
-    from models.segment.star_convex.finding import PredictionOptions
-    from models.segment.star_convex.validation import calibration, choose_probability
-
-    probability = choose_probability(*network, validation, overlap)
-    lower = PredictionOptions(probability=probability - 0.1, overlap=overlap)
-    worth = calibration(*network, validation, lower)
-    return {
-        "thresholds": [probability, overlap],
-        "calibration": [worth.slope, worth.intercept],
-    }
 
 
 def kept(folder: Path | None) -> tuple[Any, Record] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from common import REPOSITORY, Record, publish
-from star_convex_emps import say, tuned
+from star_convex_emps import say
 
 SIZES = {"default": {}, "small": {"decoder_filters": (64, 48, 32)}}
 VALIDATION = range(10_000, 10_008)
@@ -119,11 +119,11 @@ def ship(folder: Path, out: Path) -> None:
     """Write a trained network with the card that comes along, tuned on validation sections."""
     from models.segment.star_convex.artefact import load_artefact, save_artefact
     from models.segment.star_convex.slices import slice_examples
-    from models.segment.star_convex.torch_runtime import torch_forward
+    from models.segment.star_convex.validation import tune_probability
 
     network, card = load_artefact(folder)
     validation = slice_examples(VALIDATION, count=2)
-    worth = tuned((torch_forward(network), network.config), validation, card["thresholds"][1])
+    worth = tune_probability(network, validation, card["thresholds"][1]).as_card()
     told = {key: card[key] for key in card if key not in ("kind", "format", "network")}
     save_artefact(out, network, {**TOLD, **told, **worth}, half=True)
     print(f"written to {out}")

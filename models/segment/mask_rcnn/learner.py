@@ -3,8 +3,7 @@
 Out of scope: the training itself (`training`). torch is imported where something is trained.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models.learn.learner import CannotLearnError, Curve, TargetKind
-from models.segment.learner import Progress, set_aside
-from models.segment.mask_rcnn.config import PUBLISHED, MaskRcnnError, NetworkConfig
+from models.learn.learner import CannotLearnError, TargetKind
+from models.segment.learner import FittedNetwork, Progress, parameters_of, refuse_shares
+from models.segment.mask_rcnn.config import PUBLISHED, NetworkConfig
 from models.segment.star_convex.config import StarConvexError
 
 if TYPE_CHECKING:
-    from models.segment.mask_rcnn.network import MaskRcnn
     from models.segment.mask_rcnn.options import TrainingOptions
     from models.segment.mask_rcnn.records import EpochRecord
-    from models.segment.mask_rcnn.validation import Tuning
     from models.segment.star_convex.patches import Example
-
-_CURVES = ("loss", "proposal_loss", "region_loss", "mask_loss", "f1_50", "f1_75")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +60,7 @@ class MaskRcnnLearner:
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
         self.options(0)
-        for name in ("phantoms", "validation_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise MaskRcnnError(f"{name} is {getattr(self, name)}: take a share, 0…1")
+        refuse_shares(self, "phantoms", "validation_fraction")
 
     @property
     def kind(self) -> TargetKind:
@@ -84,8 +77,7 @@ class MaskRcnnLearner:
         from models.segment.mask_rcnn.options import TrainingOptions  # noqa: PLC0415
         from models.segment.star_convex.patches import Augmentation  # noqa: PLC0415
 
-        own = {field.name for field in dataclasses.fields(TrainingOptions)}
-        given = {key: value for key, value in dataclasses.asdict(self).items() if key in own}
+        given = parameters_of(self, TrainingOptions)
         return TrainingOptions(
             **given, seed=seed, augmentation=Augmentation(phantoms=self.phantoms)
         )
@@ -134,47 +126,10 @@ class MaskRcnnLearner:
             raise CannotLearnError(str(error)) from error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedMaskRcnn:
-    """A trained network with what suits it.
+class FittedMaskRcnn(FittedNetwork):
+    """A trained Mask R-CNN."""
 
-    Attributes:
-        network: in evaluation mode.
-        tuning: thresholds and calibration.
-        curve: a record for each epoch.
-        best_epoch: whose weights these are, from 1.
-        validation_images: that chose all of this.
-    """
-
-    network: "MaskRcnn"
-    tuning: "Tuning"
-    curve: tuple["EpochRecord", ...]
-    best_epoch: int
-    validation_images: int
-
-    @property
-    def chosen(self) -> Mapping[str, float | str]:
-        """Thresholds and epoch."""
-        return {
-            "probability": self.tuning.probability,
-            "overlap": self.tuning.overlap,
-            "epoch": float(self.best_epoch),
-        }
-
-    @property
-    def curves(self) -> tuple[Curve, ...]:
-        """Losses of the training, F1 of the validation at 0.5 and 0.75."""
-        epochs = tuple(float(record.epoch) for record in self.curve)
-        return tuple(
-            Curve(name, epochs, tuple(float(getattr(record, name)) for record in self.curve))
-            for name in _CURVES
-        )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Who chose the thresholds, and whether confidences mean anything."""
-        calibrated = self.tuning.calibration is not None
-        return set_aside(self.validation_images, calibrated=calibrated)
+    CURVES = ("loss", "proposal_loss", "region_loss", "mask_loss", "f1_50", "f1_75")
 
     def labels(self, grey: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """Particles of an image (Y, X) as labels (Y, X) from 1, 0 is background."""
@@ -185,21 +140,3 @@ class FittedMaskRcnn:
             probability=self.tuning.probability, overlap=self.tuning.overlap
         )
         return segment_image(self.network, grey, options)[0]
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """The weights."""
-        return {
-            name: tensor.cpu().contiguous().numpy()
-            for name, tensor in self.network.state_dict().items()
-        }
-
-    def settings(self) -> dict[str, Any]:
-        """Configuration, thresholds and calibration, as cards of networks hold them."""
-        from models.segment.star_convex.confidence import Calibration  # noqa: PLC0415
-
-        worth = self.tuning.calibration or Calibration()
-        return {
-            "network": dataclasses.asdict(self.network.config),
-            "thresholds": [self.tuning.probability, self.tuning.overlap],
-            "calibration": [worth.slope, worth.intercept],
-        }

@@ -4,13 +4,14 @@ Out of scope: choosing those images (`star_convex.training.hold_out`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.segment.judging import THRESHOLDS, mean_f1, pooled_f1, worth
+from models.segment.learner import Tuning
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.finding import PredictionOptions
 from models.segment.mask_rcnn.instances import render
@@ -19,7 +20,6 @@ from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.prediction import at_scale, find_instances
 from models.segment.mask_rcnn.targets import known_grey
 from models.segment.mask_rcnn.tiles import tile_instances
-from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.patches import Example, Prepared, View, cut
 from models.segment.star_convex.scaling import normalised
@@ -30,21 +30,6 @@ OVERLAPS = (0.3, 0.5, 0.7)
 
 _LOWER = 0.2  # particles less probable than the threshold by this still tell what it is worth
 _DEFAULT = PredictionOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What suits a network.
-
-    Attributes:
-        probability: of the least probable particle.
-        overlap: share of a particle's pixels that more probable ones may have taken.
-        calibration: what the probability is worth; None where too few particles could tell.
-    """
-
-    probability: float
-    overlap: float
-    calibration: Calibration | None
 
 
 def validation_views(

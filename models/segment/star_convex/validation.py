@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from models.segment.judging import THRESHOLDS, mean_f1, pooled_f1, worth
+from models.segment.learner import Tuning
 from models.segment.star_convex.confidence import Calibration
-from models.segment.star_convex.config import NetworkConfig
+from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.fitting import batch_loss
 from models.segment.star_convex.network import StarConvexNetwork
 from models.segment.star_convex.options import TrainingOptions
-from models.segment.star_convex.patches import Example, Patch, Prepared, plain_patch
+from models.segment.star_convex.patches import Example, Patch, Prepared, plain_patch, prepare
 from models.segment.star_convex.prediction import segment_image
 from models.segment.star_convex.shapes import Labels, Shapes, candidates, render, suppress
 from models.segment.star_convex.tiles import Forward
@@ -26,6 +27,7 @@ FINE_PROBABILITIES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65)
 OVERLAPS = (0.3, 0.4, 0.5)
 
 _PROBABILITY, _OVERLAP = 0.5, 0.4
+_LOWER = 0.1  # particles less probable than the threshold by this still tell what it is worth
 
 
 def validation_patches(
@@ -127,6 +129,35 @@ def calibration(
         (example.labels, of.labels, of.confidence)
         for example, of in zip(examples, found, strict=True)
     )
+
+
+def tune(
+    network: StarConvexNetwork, examples: Sequence[Example], options: TrainingOptions
+) -> Tuning:
+    """Overlap by patches, then probability and calibration by whole images of unknown scale.
+
+    Args:
+        network: in evaluation mode.
+        examples: that it did not learn from.
+        options: of its training, for patches as in its validation.
+    """
+    patches = validation_patches(prepare(examples), network.config, options)
+    overlap = choose_thresholds(network, patches)[1]
+    return tune_probability(network, examples, overlap)
+
+
+def tune_probability(
+    network: StarConvexNetwork, examples: Sequence[Example], overlap: float
+) -> Tuning:
+    """The same where the overlap is given."""
+    forward = torch_forward(network)
+    probability = choose_probability(forward, network.config, examples, overlap)
+    lower = PredictionOptions(probability=probability - _LOWER, overlap=overlap)
+    try:
+        found = calibration(forward, network.config, examples, lower)
+    except StarConvexError:  # too few particles, or all of them right
+        found = None
+    return Tuning(probability, overlap, found)
 
 
 def _candidates(network: StarConvexNetwork, patches: Sequence[Patch], least: float) -> list[Shapes]:
