@@ -24,9 +24,11 @@ code { overflow-wrap: anywhere; }
 </head>
 <body>
 <h1>{{ card.model }} <small>version {{ card.version }}</small></h1>
-<p>{{ card.description or "" }} Predicts <b>{{ card.label.name }}</b>
+<p>{{ card.description or "" }}
+{% if is_network %}Finds particles in images by {{ title }}, as people drew them.</p>
+{% else %}Predicts <b>{{ card.label.name }}</b>
 {%- if card.label.unit %} in {{ card.label.unit }}{% endif %} by {{ title }}.</p>
-{% for warning in card.warnings %}<p class="warning">{{ warning }}</p>
+{% endif %}{% for warning in card.warnings %}<p class="warning">{{ warning }}</p>
 {% endfor %}
 <h2>How good it is</h2>
 {% if of_training %}<p class="warning">These are rows that the model was trained on.</p>{% endif %}
