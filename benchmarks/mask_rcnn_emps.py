@@ -100,21 +100,25 @@ def kept(folder: Path | None) -> tuple[Any, Record] | None:
 
 def methods(network: Any, thresholds: tuple[float, float]) -> dict[str, Segment]:
     """Ways to segment an image, by name."""
+    from models.segment.mask_rcnn.detection import finder
     from models.segment.mask_rcnn.finding import PredictionOptions
+    from models.segment.mask_rcnn.openvino_parts import openvino_parts
     from models.segment.mask_rcnn.prediction import segment_image
     from models.segment.star_convex.targets import typical_diameter_px
     from models.segment.watershed import segment_image as watershed
 
     chosen = PredictionOptions(probability=thresholds[0], overlap=thresholds[1])
+    find = finder(openvino_parts(network, torch.get_num_threads()))
+
+    def found(scene: Scene, options: PredictionOptions) -> Any:
+        return segment_image(find, network.config, scene.grey, options)[0]
 
     def told(scene: Scene) -> PredictionOptions:
         return replace(chosen, diameter_px=typical_diameter_px(scene.truth))
 
     return {
-        "Mask R-CNN": lambda scene: segment_image(network, scene.grey, chosen)[0],
-        "Mask R-CNN, diameter told": lambda scene: segment_image(network, scene.grey, told(scene))[
-            0
-        ],
+        "Mask R-CNN": lambda scene: found(scene, chosen),
+        "Mask R-CNN, diameter told": lambda scene: found(scene, told(scene)),
         "watershed": lambda scene: watershed(scene.grey),
     }
 

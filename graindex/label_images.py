@@ -106,7 +106,7 @@ def segment_grey(
         return Found(segment_image(grey, options=options), None)
     try:
         if isinstance(options, MaskRcnnOptions):
-            return _by_mask_rcnn(grey, options, store)
+            return _by_mask_rcnn(grey, options, store, concurrency)
         assert isinstance(options, StarConvexOptions)  # the other method of images
         return _by_star_convex(grey, options, store, concurrency)
     except StarConvexError as error:
@@ -127,13 +127,16 @@ def _by_star_convex(
     return Found(found.labels, calibrated(segmenter.calibration, found.confidence))
 
 
-def _by_mask_rcnn(grey: npt.NDArray[Any], options: MaskRcnnOptions, store: "Store | None") -> Found:
-    from models.segment.mask_rcnn.prediction import (  # noqa: PLC0415 (torch)
+def _by_mask_rcnn(
+    grey: npt.NDArray[Any], options: MaskRcnnOptions, store: "Store | None", concurrency: int
+) -> Found:
+    from models.segment.mask_rcnn.prediction import (  # noqa: PLC0415 (see above)
         segment_image as find_by_mask_rcnn,
     )
 
-    segmenter = load_mask_rcnn(options.model, store)
-    labels, probability = find_by_mask_rcnn(segmenter.network, grey, segmenter.prediction(options))
+    segmenter = load_mask_rcnn(options.model, store, concurrency=concurrency)
+    chosen = segmenter.prediction(options)
+    labels, probability = find_by_mask_rcnn(segmenter.find, segmenter.config, grey, chosen)
     return Found(labels, calibrated(segmenter.calibration, probability))
 
 

@@ -27,6 +27,7 @@ from graindex.segmentation import (
 from models.processors import processors
 from models.segment.cards import WEIGHTS_NAME, ArtefactKind, Card, read_kind_card
 from models.segment.mask_rcnn import card as mask_rcnn
+from models.segment.mask_rcnn.config import NetworkConfig as MaskNetworkConfig
 from models.segment.mask_rcnn.finding import PredictionOptions as MaskPredictionOptions
 from models.segment.star_convex import card as star_convex
 from models.segment.star_convex.confidence import Calibration
@@ -38,7 +39,7 @@ from models.segment.watershed import WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store
-    from models.segment.mask_rcnn.network import MaskRcnn
+    from models.segment.mask_rcnn.detection import Find
     from models.segment.star_convex.tiles import Forward
 
 _LOADING = threading.Lock()
@@ -90,9 +91,14 @@ class Segmenter:
 
 @dataclass(frozen=True, slots=True)
 class MaskRcnnSegmenter:
-    """A Mask R-CNN ready to run; attributes as those of `Segmenter`."""
+    """A Mask R-CNN ready to run; other attributes as those of `Segmenter`.
 
-    network: "MaskRcnn"
+    Attributes:
+        find: runs it on a tile; from many threads at once.
+    """
+
+    config: MaskNetworkConfig
+    find: "Find"
     probability: float
     overlap: float
     calibration: Calibration
@@ -180,33 +186,30 @@ def load_segmenter(name: str, store: "Store | None" = None, *, concurrency: int 
         return _loaded(folder, min(concurrency, processors()))
 
 
-def load_mask_rcnn(name: str, store: "Store | None" = None) -> MaskRcnnSegmenter:
-    """A Mask R-CNN, by torch on the processor.
-
-    Args:
-        name: of the network, as `graindex.network_files.network_folder` takes it.
-        store: whose models may be meant.
-
-    Raises:
-        ModelError: there is none of this name, it is of another kind, or its files are damaged.
-    """
+def load_mask_rcnn(
+    name: str, store: "Store | None" = None, *, concurrency: int = 1
+) -> MaskRcnnSegmenter:
+    """A Mask R-CNN; the rest as `load_segmenter`."""
     folder = network_folder(name, store)
     with _LOADING:
-        return _loaded_mask_rcnn(folder)
+        return _loaded_mask_rcnn(folder, min(concurrency, processors()))
 
 
 @functools.cache
-def _loaded_mask_rcnn(folder: Path) -> MaskRcnnSegmenter:
-    from models.segment.mask_rcnn.artefact import load_artefact  # noqa: PLC0415 (torch)
+def _loaded_mask_rcnn(folder: Path, concurrency: int) -> MaskRcnnSegmenter:
+    from models.segment.mask_rcnn.detection import finder  # noqa: PLC0415 (see below)
+    from models.segment.mask_rcnn.openvino_parts import OpenVinoParts, kept_parts  # noqa: PLC0415
 
-    _card(folder, mask_rcnn.ARTEFACT)
+    card = _card(folder, mask_rcnn.ARTEFACT)
     try:
-        network, card = load_artefact(folder)
+        config = mask_rcnn.config_of(card["network"])
         probability, overlap = card["thresholds"]
         calibration = Calibration(*card["calibration"])
+        models = kept_parts(folder, network_cache())
     except (StarConvexError, KeyError, TypeError, ValueError) as error:
         raise _damaged(folder, error) from error
-    return MaskRcnnSegmenter(network, probability, overlap, calibration)
+    parts = OpenVinoParts(models, config, processors(), streams=concurrency)
+    return MaskRcnnSegmenter(config, finder(parts), probability, overlap, calibration)
 
 
 @functools.cache

@@ -38,7 +38,7 @@ class NetworkConfig:
 
     backbone: str = PACKAGED_BACKBONE
     pyramid_filters: int = 64
-    box_features: int = 256
+    box_features: int = 160
     mask_filters: int = 64
     mask_px: int = 28
     anchors_px: tuple[int, ...] = (16, 32, 64, 128, 256)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from models.segment.mask_rcnn.config import MaskRcnnError
 from models.segment.star_convex.finding import Tiling
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Raised whenever the same network and options would find other particles."""
 
 
@@ -21,15 +21,14 @@ class PredictionOptions:
         probability: of the least probable particle, 0…1.
         overlap: share of a particle's pixels that more probable ones may have taken.
         passes: how often an estimated diameter is corrected, at most.
-        tiling: of large images; smaller tiles than a star-convex network's, since a tile has a
-            highest number of proposals, of which there are several for each particle.
+        tiling: of large images.
     """
 
     diameter_px: float | None = None
     probability: float = 0.5
     overlap: float = 0.4
     passes: int = 3
-    tiling: Tiling = field(default_factory=lambda: Tiling(384, 96))
+    tiling: Tiling = field(default_factory=lambda: Tiling(1024, 96))
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""

@@ -133,10 +133,14 @@ class FittedMaskRcnn(FittedNetwork):
 
     def labels(self, grey: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """Particles of an image (Y, X) as labels (Y, X) from 1, 0 is background."""
+        from models.segment.mask_rcnn.detection import finder  # noqa: PLC0415
         from models.segment.mask_rcnn.finding import PredictionOptions  # noqa: PLC0415
         from models.segment.mask_rcnn.prediction import segment_image  # noqa: PLC0415
+        from models.segment.mask_rcnn.torch_runtime import TorchParts  # noqa: PLC0415
 
         options = PredictionOptions(
             probability=self.tuning.probability, overlap=self.tuning.overlap
         )
-        return segment_image(self.network, grey, options)[0]
+        return segment_image(finder(TorchParts(self.network)), self.network.config, grey, options)[
+            0
+        ]

@@ -18,6 +18,13 @@ from models.encode.config import PACKAGED_BACKBONE, EncoderConfig, EncoderUnavai
 from models.encode.feature_maps import feature_maps
 from models.encode.torchvision_kernels import provide_kernels
 from models.segment.mask_rcnn.config import MaskRcnnError, NetworkConfig
+from models.segment.mask_rcnn.detection import (
+    ANCHOR_RATIOS,
+    BOX_OVERLAP,
+    BOX_WEIGHTS,
+    LEAST_SCORE,
+    PROPOSAL_OVERLAP,
+)
 
 provide_kernels()
 
@@ -38,13 +45,7 @@ Found = dict[str, Tensor]
 _STAGES = (1, 2, 3, 4)
 _STRIDES = [4, 8, 16, 32]
 _BOX_PX, _SAMPLES = 7, 2  # of a region, and of each of its bins (He et al. 2017)
-_RATIOS = (0.5, 1.0, 2.0)
 _CLASSES = 2  # background and particle
-_LEAST_SCORE = 0.05
-_PROPOSAL_OVERLAP, _BOX_OVERLAP = 0.8, 0.7
-"""Boxes that overlap more are one. Those of rods side by side at an angle overlap by more than the
-usual 0.7 and 0.5, though the rods do not; what is seen twice goes as masks are drawn. On phantom
-rods four times as long as wide F1 is 0.54 instead of 0.45, elsewhere the same (2026-11)."""
 _TRAINED_PROPOSALS = 300  # of an image and level, to draw the following from
 _TRAINED_REGIONS = 128  # of an image
 _TRAINED_ANCHORS = 256
@@ -67,21 +68,23 @@ class MaskRcnn(nn.Module):
         self.parts = MaskRCNN(
             pyramid,
             rpn_anchor_generator=AnchorGenerator(
-                tuple((side,) for side in config.anchors_px), (_RATIOS,) * len(config.anchors_px)
+                tuple((side,) for side in config.anchors_px),
+                (ANCHOR_RATIOS,) * len(config.anchors_px),
             ),
             rpn_pre_nms_top_n_train=_TRAINED_PROPOSALS,
             rpn_pre_nms_top_n_test=config.proposals,
             rpn_post_nms_top_n_train=_TRAINED_PROPOSALS,
             rpn_post_nms_top_n_test=config.proposals,
-            rpn_nms_thresh=_PROPOSAL_OVERLAP,
+            rpn_nms_thresh=PROPOSAL_OVERLAP,
             rpn_batch_size_per_image=_TRAINED_ANCHORS,
             box_roi_pool=MultiScaleRoIAlign(names, _BOX_PX, _SAMPLES),
             box_head=TwoMLPHead(filters * _BOX_PX**2, config.box_features),
             box_predictor=FastRCNNPredictor(config.box_features, _CLASSES),
-            box_score_thresh=_LEAST_SCORE,
-            box_nms_thresh=_BOX_OVERLAP,
+            box_score_thresh=LEAST_SCORE,
+            box_nms_thresh=BOX_OVERLAP,
             box_detections_per_img=config.proposals,
             box_batch_size_per_image=_TRAINED_REGIONS,
+            bbox_reg_weights=BOX_WEIGHTS,
             mask_roi_pool=MultiScaleRoIAlign(names, config.mask_px // 2, _SAMPLES),
             mask_head=MaskRCNNHeads(filters, (config.mask_filters,) * 4, 1),
             mask_predictor=MaskRCNNPredictor(config.mask_filters, config.mask_filters, _CLASSES),
@@ -116,6 +119,72 @@ class MaskRcnn(nn.Module):
         """
         found: list[Found] = self.parts(list(grey))
         return found
+
+    def divided(self) -> tuple["FirstPart", "RegionPart", "MaskPart"]:
+        """The network in three parts that share its weights; see `detection.Parts`."""
+        return FirstPart(self.parts), RegionPart(self.parts), MaskPart(self.parts)
+
+
+class FirstPart(nn.Module):
+    """Pyramid and proposals."""
+
+    def __init__(self, parts: MaskRCNN) -> None:
+        super().__init__()
+        self.transform, self.pyramid, self.head = parts.transform, parts.backbone, parts.rpn.head
+
+    def forward(self, grey: Tensor) -> tuple[Tensor, ...]:
+        """Four levels and, of each of five, objectness and offsets in turn.
+
+        Args:
+            grey: (1, 1, Y, X).
+
+        Returns:
+            Levels (1, F, …, …) at strides 4 to 32; objectness (1, A, …, …), offsets (1, 4A, …, …).
+        """
+        levels = list(self.pyramid(self.transform.coloured(grey)).values())
+        objectness, offsets = self.head(levels)
+        said = [x for pair in zip(objectness, offsets, strict=True) for x in pair]
+        return *levels[: len(_STRIDES)], *said
+
+
+class RegionPart(nn.Module):
+    """Whether regions hold a particle, and where it lies."""
+
+    def __init__(self, parts: MaskRCNN) -> None:
+        super().__init__()
+        self.head, self.predictor = parts.roi_heads.box_head, parts.roi_heads.box_predictor
+
+    def forward(self, level: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, 2) and offsets (N, 4).
+
+        Args:
+            level: (1, F, …, …).
+            boxes: (N, 4) in pixels of the level.
+        """
+        logits, offsets = self.predictor(self.head(_pooled(level, boxes, _BOX_PX)))
+        return logits, offsets[:, 4:]
+
+
+class MaskPart(nn.Module):
+    """Which parts of boxes belong to their particle."""
+
+    def __init__(self, parts: MaskRCNN) -> None:
+        super().__init__()
+        self.head, self.predictor = parts.roi_heads.mask_head, parts.roi_heads.mask_predictor
+        self.side: int = parts.roi_heads.mask_roi_pool.output_size[0]
+
+    def forward(self, level: Tensor, boxes: Tensor) -> Tensor:
+        """Probabilities (N, M, M); arguments as of `RegionPart`."""
+        logits: Tensor = self.predictor(self.head(_pooled(level, boxes, self.side)))
+        return torch.sigmoid(logits[:, 1])
+
+
+def _pooled(level: Tensor, boxes: Tensor, side: int) -> Tensor:
+    regions = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], dim=1)
+    pooled: Tensor = torch.ops.torchvision.roi_align(
+        level, regions, 1.0, side, side, _SAMPLES, False
+    )
+    return pooled
 
 
 class Pyramid(nn.Module):
@@ -174,9 +243,12 @@ class Normalise(nn.Module):
     ) -> tuple[ImageList, list[Target] | None]:
         """Grey images of one size as a batch of RGB ones."""
         grey = torch.stack(images)
-        rgb = (grey.expand(-1, 3, -1, -1) - self.mean) / self.std
         sizes = [(grey.shape[-2], grey.shape[-1])] * len(images)
-        return ImageList(rgb, sizes), targets
+        return ImageList(self.coloured(grey), sizes), targets
+
+    def coloured(self, grey: Tensor) -> Tensor:
+        """Grey images (N, 1, Y, X) as the backbone wants them, (N, 3, Y, X)."""
+        return (grey.expand(-1, 3, -1, -1) - self.mean) / self.std
 
     @staticmethod
     def postprocess(found: list[Found], *sizes: list[tuple[int, int]]) -> list[Found]:

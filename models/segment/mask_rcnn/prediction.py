@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy.typing as npt
 
+from models.segment.mask_rcnn.config import NetworkConfig
+from models.segment.mask_rcnn.detection import Find
 from models.segment.mask_rcnn.finding import PredictionOptions
 from models.segment.mask_rcnn.instances import Instances, render
-from models.segment.mask_rcnn.network import MaskRcnn
 from models.segment.mask_rcnn.tiles import image_instances
 from models.segment.scale_search import Look, evidence, search_scale
 from models.segment.star_convex.scaling import normalised, resized, scale_factor
@@ -21,12 +22,16 @@ _DEFAULT = PredictionOptions()
 
 
 def segment_image(
-    network: MaskRcnn, grey: npt.NDArray[Any], options: PredictionOptions = _DEFAULT
+    find: Find,
+    config: NetworkConfig,
+    grey: npt.NDArray[Any],
+    options: PredictionOptions = _DEFAULT,
 ) -> tuple[Labels, Floats]:
     """Find the particles of a micrograph.
 
     Args:
-        network: in evaluation mode.
+        find: runs the network (`detection.finder`).
+        config: of the network.
         grey: (Y, X), any real dtype, databar cropped.
         options: see there.
 
@@ -37,48 +42,55 @@ def segment_image(
     Raises:
         StarConvexError: not two-dimensional, empty, or not finite throughout.
     """
-    instances, _ = find_instances(network, normalised(grey), options)
+    instances, _ = find_instances(find, config, normalised(grey), options)
     return render(instances, (grey.shape[0], grey.shape[1]), options.overlap)
 
 
 def at_scale(
-    network: MaskRcnn, image: Floats, diameter_px: float, options: PredictionOptions = _DEFAULT
+    find: Find,
+    config: NetworkConfig,
+    image: Floats,
+    diameter_px: float,
+    options: PredictionOptions = _DEFAULT,
 ) -> Instances:
     """Particles, in pixels of the image, found where it is scaled by a typical diameter.
 
     Args:
-        network: in evaluation mode.
+        find: runs the network (`detection.finder`).
+        config: of the network.
         image: (Y, X) float32, normalised.
         diameter_px: typical of the image's particles.
         options: see there.
     """
-    wanted = network.config.diameter_px
+    wanted = config.diameter_px
     factor = scale_factor(diameter_px, wanted, (image.shape[0], image.shape[1]))
     small = resized(image, factor)
-    return image_instances(network, small, options.probability, options.tiling).resized(1 / factor)
+    found = image_instances(find, small, config, options.probability, options.tiling)
+    return found.resized(1 / factor)
 
 
 def find_instances(
-    network: MaskRcnn, image: Floats, options: PredictionOptions = _DEFAULT
+    find: Find, config: NetworkConfig, image: Floats, options: PredictionOptions = _DEFAULT
 ) -> tuple[Instances, float | None]:
     """Particles, and the typical diameter that the image was scaled by; None if none is found.
 
     Where the diameter is not given, it is looked for (`scale_search`). Particles may overlap.
 
     Args:
-        network: in evaluation mode.
+        find: runs the network (`detection.finder`).
+        config: of the network.
         image: (Y, X) float32, normalised.
         options: see there.
     """
     if options.diameter_px is not None:
-        return at_scale(network, image, options.diameter_px, options), options.diameter_px
+        return at_scale(find, config, image, options.diameter_px, options), options.diameter_px
     weak = replace(options, probability=min(options.probability, _WEAK))
 
     def look(diameter: float) -> Look[Instances]:
-        found = at_scale(network, image, diameter, weak)
+        found = at_scale(find, config, image, diameter, weak)
         sure = found.take(found.probability > options.probability)
         speaks = evidence(found.area_px2, found.diameter_px, found.probability, diameter)
         return Look(diameter, sure, sure.diameter_px, speaks)
 
-    best = search_scale(look, network.config.diameter_px, image.shape, options.passes)
+    best = search_scale(look, config.diameter_px, image.shape, options.passes)
     return best.found, best.diameter_px if len(best.found) else None

@@ -4,24 +4,26 @@ Out of scope: the scale of the image (`prediction`), drawing particles (`instanc
 """
 
 import numpy as np
-import torch
 
-from models.segment.mask_rcnn.config import STRIDE
+from models.segment.mask_rcnn.config import STRIDE, NetworkConfig
+from models.segment.mask_rcnn.detection import Find
 from models.segment.mask_rcnn.instances import Instances, joined
-from models.segment.mask_rcnn.network import MaskRcnn
 from models.segment.star_convex.finding import Tiling
 from models.segment.star_convex.shapes import Floats
 from models.segment.star_convex.tiles import corners
 
 
-def image_instances(network: MaskRcnn, image: Floats, least: float, tiling: Tiling) -> Instances:
+def image_instances(
+    find: Find, image: Floats, config: NetworkConfig, least: float, tiling: Tiling
+) -> Instances:
     """Particles of a whole image, each from the tile in whose core the middle of its box lies.
 
     A particle that tiles see differently may come twice; drawing leaves the less probable one out.
 
     Args:
-        network: in evaluation mode.
+        find: runs the network.
         image: (Y, X) float32, normalised and scaled.
+        config: of the network.
         least: probability.
         tiling: cores and overlaps are rounded up to whole strides, so that pyramids stay in step.
     """
@@ -32,21 +34,8 @@ def image_instances(network: MaskRcnn, image: Floats, least: float, tiling: Tili
     for top, left in corners(padded.shape, core):
         y0, x0 = max(top - overlap, 0), max(left - overlap, 0)
         tile = padded[y0 : top + core + overlap, x0 : left + core + overlap]
-        found = tile_instances(network, np.ascontiguousarray(tile), least).moved(y0, x0)
+        found = find(np.ascontiguousarray(tile), least).moved(y0, x0)
         middle = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         end = np.minimum([left + core, top + core], image.shape[::-1])
         parts.append(found.take(np.all((middle >= [left, top]) & (middle < end), axis=1)))
-    return joined(parts, network.config.mask_px)
-
-
-def tile_instances(network: MaskRcnn, tile: Floats, least: float) -> Instances:
-    """Particles of a tile (Y, X) in whole strides, of more than a probability."""
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        found = network(torch.from_numpy(tile)[None, None].to(device))[0]
-    instances = Instances(
-        found["boxes"].cpu().numpy(),
-        found["masks"][:, 0].cpu().numpy(),
-        found["scores"].cpu().numpy(),
-    )
-    return instances.take(instances.probability > least)
+    return joined(parts, config.mask_px)

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from models.segment.judging import THRESHOLDS, mean_f1, pooled_f1, worth
 from models.segment.learner import Tuning
 from models.segment.mask_rcnn.config import NetworkConfig
+from models.segment.mask_rcnn.detection import Find, finder
 from models.segment.mask_rcnn.finding import PredictionOptions
 from models.segment.mask_rcnn.instances import render
 from models.segment.mask_rcnn.network import MaskRcnn
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.prediction import at_scale, find_instances
 from models.segment.mask_rcnn.targets import known_grey
-from models.segment.mask_rcnn.tiles import tile_instances
+from models.segment.mask_rcnn.torch_runtime import TorchParts
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.patches import Example, Prepared, View, cut
 from models.segment.star_convex.scaling import normalised
@@ -57,9 +58,10 @@ def validate(network: MaskRcnn, views: Sequence[View]) -> tuple[float, float]:
         network: in evaluation mode.
         views: one or more, in whole strides.
     """
+    find = finder(TorchParts(network))
     labels = []
     for view in views:
-        found = tile_instances(network, known_grey(view), _DEFAULT.probability)
+        found = find(known_grey(view), _DEFAULT.probability)
         shape = (view.image.shape[0], view.image.shape[1])
         labels.append(render(found, shape, _DEFAULT.overlap)[0])
     at_half, at_three_quarters = (pooled_f1(views, labels, threshold) for threshold in THRESHOLDS)
@@ -73,13 +75,18 @@ def tune(network: MaskRcnn, examples: Sequence[Example]) -> Tuning:
         network: in evaluation mode.
         examples: that it did not learn from.
     """
+    return tune_finder(finder(TorchParts(network)), network.config, examples)
+
+
+def tune_finder(find: Find, config: NetworkConfig, examples: Sequence[Example]) -> Tuning:
+    """As `tune`, of a network that runs in any way."""
     lowest = replace(_DEFAULT, probability=min(PROBABILITIES) - _LOWER)
     seen = []
     for example in examples:
         image = normalised(example.grey)
-        _, diameter = find_instances(network, image, _DEFAULT)
-        given = network.config.diameter_px if diameter is None else diameter
-        seen.append(at_scale(network, image, given, lowest))
+        _, diameter = find_instances(find, config, image, _DEFAULT)
+        given = config.diameter_px if diameter is None else diameter
+        seen.append(at_scale(find, config, image, given, lowest))
 
     def drawn(
         probability: float, overlap: float

@@ -1,21 +1,15 @@
 """A trained network on the processor by OpenVINO: 1.4 times as fast as torch there (2026-11).
 
-Out of scope: training, other devices (`torch_runtime`). A converted network runs without torch,
-whose import and conversion take longer than many images do.
+Out of scope: training, other devices (`torch_runtime`).
 """
 
-import hashlib
-import warnings
-from collections import deque
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.encode.openvino_runtime import core, keep_model, ov
-from models.segment.star_convex.card import CARD_NAME, WEIGHTS_NAME
-from models.segment.star_convex.config import StarConvexError
+from models.encode.openvino_runtime import ov
+from models.segment.converted import compiled, convert, kept_models, refuse_difference
 from models.segment.star_convex.shapes import Floats
 from models.segment.star_convex.tiles import Forward
 
@@ -24,7 +18,8 @@ if TYPE_CHECKING:
 
 _TRACED_STRIDES, _CHECKED_STRIDES = (2, 2), (3, 5)
 _TOLERANCE = 1e-2  # of probabilities, and of distances in pixels
-_CONVERSION_VERSION = 1
+_CONVERSION = "star-convex 2"
+_WHOLE = "network"
 
 
 def openvino_forward(network: "StarConvexNetwork", threads: int, *, streams: int = 1) -> Forward:
@@ -38,9 +33,7 @@ def openvino_forward(network: "StarConvexNetwork", threads: int, *, streams: int
     Raises:
         StarConvexError: it does not convert, or says something else afterwards.
     """
-    forward = compiled_forward(_converted(network), threads, streams=streams)
-    _compare(forward, network)
-    return forward
+    return compiled_forward(_converted(network), threads, streams=streams)
 
 
 def kept_model(folder: Path, cache: Path) -> ov.Model:
@@ -53,20 +46,13 @@ def kept_model(folder: Path, cache: Path) -> ov.Model:
     Raises:
         StarConvexError: the files are damaged, or the network does not convert.
     """
-    place = cache / f"star-convex-{_cache_key(folder)}"
-    if (place / "network.xml").is_file():
-        return core().read_model(place / "network.xml")
 
-    from models.segment.star_convex.artefact import load_artefact  # noqa: PLC0415 (torch)
+    def converted() -> dict[str, ov.Model]:
+        from models.segment.star_convex.artefact import load_artefact  # noqa: PLC0415 (torch)
 
-    network, _ = load_artefact(folder)
-    model = _converted(network)
-    _compare(compiled_forward(model, 1), network)
-    try:
-        keep_model(model, place)
-    except OSError as error:
-        warnings.warn(f"{cache} cannot be written ({error}): converted again", stacklevel=2)
-    return model
+        return {_WHOLE: _converted(load_artefact(folder)[0])}
+
+    return kept_models(folder, cache, [_WHOLE], _CONVERSION, converted)[_WHOLE]
 
 
 def compiled_forward(model: ov.Model, threads: int, *, streams: int = 1) -> Forward:
@@ -77,73 +63,27 @@ def compiled_forward(model: ov.Model, threads: int, *, streams: int = 1) -> Forw
         threads: of the processor, for all concurrent calls together.
         streams: calls that run side by side; any number of threads may call.
     """
-    compiled = core().compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": str(threads),
-            "NUM_STREAMS": str(streams),
-            "ENABLE_CPU_PINNING": "NO",  # or two processes share a core while others idle
-        },
-    )
-    idle: deque[ov.InferRequest] = deque()  # each serves one call at a time
+    run = compiled(model, threads, streams=streams)
 
     def forward(image: Floats) -> tuple[Floats, Floats]:
-        try:
-            request = idle.pop()
-        except IndexError:
-            request = compiled.create_infer_request()
-        try:
-            outputs = request.infer({0: np.ascontiguousarray(image)[np.newaxis, np.newaxis]})
-            logits, distances = (np.array(outputs[number][0], np.float32) for number in (0, 1))
-        finally:
-            idle.append(request)
-        return np.asarray(1 / (1 + np.exp(-logits[0])), dtype=np.float32), distances
+        logits, distances = run(image[np.newaxis, np.newaxis])
+        return np.asarray(1 / (1 + np.exp(-logits[0, 0])), dtype=np.float32), distances[0]
 
     return forward
 
 
-def _cache_key(folder: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        for name in (CARD_NAME, WEIGHTS_NAME):
-            digest.update((folder / name).read_bytes())
-    except OSError as error:
-        raise StarConvexError(f"{folder} holds no network: {error.strerror}") from error
-    versions = [version(package) for package in ("torch", "timm", "openvino")]
-    digest.update(repr((_CONVERSION_VERSION, *versions)).encode())
-    return digest.hexdigest()[:16]
-
-
 def _converted(network: "StarConvexNetwork") -> ov.Model:
-    import torch  # noqa: PLC0415 (see above)
+    import torch  # noqa: PLC0415 (a kept network needs none)
 
-    sides = [strides * network.config.stride for strides in _TRACED_STRIDES]
-    device = next(network.parameters()).device
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            # OpenVINO 2026.4 still traces by torch.jit, which torch 2.13 deprecates
-            warnings.simplefilter("ignore")
-            example = torch.zeros(1, 1, *sides, device=device)
-            model = ov.convert_model(network.eval(), example_input=example)
-        model.reshape([1, 1, -1, -1])
-    except RuntimeError as error:
-        raise StarConvexError(
-            f"OpenVINO cannot convert {network.config.name}: run it by torch"
-        ) from error
+    from models.segment.star_convex.torch_runtime import torch_forward  # noqa: PLC0415 (likewise)
+
+    name, stride = network.config.name, network.config.stride
+    traced, checked = (
+        [strides * stride for strides in sides] for sides in (_TRACED_STRIDES, _CHECKED_STRIDES)
+    )
+    example = torch.zeros(1, 1, *traced, device=next(network.parameters()).device)
+    model = convert(network.eval(), [example], [[1, 1, -1, -1]], name)
+    image = np.random.default_rng(0).random(checked, dtype=np.float32)
+    said = compiled_forward(model, 1)(image)
+    refuse_difference(said, torch_forward(network)(image), _TOLERANCE, name)
     return model
-
-
-def _compare(forward: Forward, network: "StarConvexNetwork") -> None:
-    """Tracing may freeze what depends on the size; that shows on another one."""
-    from models.segment.star_convex.torch_runtime import torch_forward  # noqa: PLC0415 (see above)
-
-    sides = [strides * network.config.stride for strides in _CHECKED_STRIDES]
-    image = np.random.default_rng(0).random(sides, dtype=np.float32)
-    pairs = zip(forward(image), torch_forward(network)(image), strict=True)
-    off = max(float(np.abs(one - other).max()) for one, other in pairs)
-    if not off <= _TOLERANCE:
-        raise StarConvexError(
-            f"{network.config.name} does not survive conversion (off by {off:.2g}): run it by torch"
-        )

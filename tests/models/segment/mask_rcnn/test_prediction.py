@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from models.measure.matching import evaluate
 from models.segment.mask_rcnn.config import MaskRcnnError, NetworkConfig
+from models.segment.mask_rcnn.detection import finder
 from models.segment.mask_rcnn.finding import PredictionOptions
-from models.segment.mask_rcnn.instances import render
+from models.segment.mask_rcnn.instances import Instances, render
 from models.segment.mask_rcnn.prediction import segment_image
 from models.segment.mask_rcnn.tiles import image_instances
-from models.segment.mask_rcnn.validation import tune
+from models.segment.mask_rcnn.torch_runtime import TorchParts
+from models.segment.mask_rcnn.validation import tune_finder
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import Tiling
 from models.segment.star_convex.patches import Example
@@ -20,7 +21,9 @@ from models.segment.star_convex.patches import Example
 @pytest.fixture(scope="module")
 def segment(disc_network):
     def run(grey, **options):
-        return segment_image(disc_network.network, grey, PredictionOptions(**options))
+        network = disc_network.network
+        find = finder(TorchParts(network))
+        return segment_image(find, network.config, grey, PredictionOptions(**options))
 
     return run
 
@@ -61,28 +64,21 @@ def test_an_empty_image_gives_an_empty_typed_result(segment, grey):
     assert len(confidence) == 0
 
 
-class Blocks(torch.nn.Module):
+BLOCKS = NetworkConfig(mask_px=2)
+
+
+def blocks(image, least):
     """Says that every bright rectangle is a particle, as probable as it is bright."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = NetworkConfig(mask_px=2)
-        self.unused = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, grey):
-        image = grey[0, 0].numpy()
-        boxes, scores = [], []
-        for place in ndimage.find_objects(ndimage.label(image > 0.2)[0]):
-            rows, columns = place
-            boxes.append([columns.start, rows.start, columns.stop, rows.stop])
-            scores.append(image[place].mean())
-        return [
-            {
-                "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) - 0.5,
-                "scores": torch.tensor(scores),
-                "masks": torch.ones(len(boxes), 1, 2, 2),
-            }
-        ]
+    boxes, scores = [], []
+    for rows, columns in ndimage.find_objects(ndimage.label(image > 0.2)[0]):
+        boxes.append([columns.start, rows.start, columns.stop, rows.stop])
+        scores.append(image[rows, columns].mean())
+    found = Instances(
+        np.array(boxes, np.float32).reshape(-1, 4) - np.float32(0.5),
+        np.ones((len(boxes), 2, 2), np.float32),
+        np.array(scores, np.float32),
+    )
+    return found.take(found.probability > least)
 
 
 @pytest.mark.parametrize("core_px", [32, 64, 96])
@@ -93,9 +89,11 @@ def test_every_particle_comes_whole_and_once_from_tiles(core_px):
         for left in range(1, 190, 30):
             height, width = rng.integers(8, 26, 2)
             image[top : top + height, left : left + width] = rng.uniform(0.3, 1)
-    whole, said = render(image_instances(Blocks(), image, 0.25, Tiling(256, 0)), (150, 210), 0.4)
+    whole, said = render(
+        image_instances(blocks, image, BLOCKS, 0.25, Tiling(256, 0)), (150, 210), 0.4
+    )
     np.testing.assert_array_equal(whole > 0, image > 0)
-    found = image_instances(Blocks(), image, 0.25, Tiling(core_px, 32))
+    found = image_instances(blocks, image, BLOCKS, 0.25, Tiling(core_px, 32))
     assert len(found) == len(said) == 28
     tiled, again = render(found, (150, 210), 0.4)
     np.testing.assert_array_equal(tiled, whole)
@@ -124,7 +122,7 @@ def test_thresholds_and_their_worth_come_from_images_that_were_not_learnt_from()
                 truth[place] = number
         grey[149] = 1  # brightest: grey levels stay as they are
         examples.append(Example(grey, truth))
-    tuned = tune(Blocks(), examples)
+    tuned = tune_finder(blocks, BLOCKS, examples)
     assert tuned.probability == pytest.approx(0.6, abs=0.11)
     dim, bright = tuned.calibration.confidence([0.5, 0.9])
     assert dim < 0.2

@@ -152,8 +152,10 @@ def test_two_minutes_on_phantoms_finds_most_of_others():
     """Irregular particles that touch, in images that were not learnt from."""
     from models.measure.matching import evaluate
     from models.phantoms.scattered import ScatteredPhantom, scatter
+    from models.segment.mask_rcnn.detection import finder
     from models.segment.mask_rcnn.finding import PredictionOptions
     from models.segment.mask_rcnn.prediction import segment_image
+    from models.segment.mask_rcnn.torch_runtime import TorchParts
     from models.segment.star_convex.patches import Augmentation, Example
 
     made = [
@@ -172,9 +174,12 @@ def test_two_minutes_on_phantoms_finds_most_of_others():
     training = [Example(one.image, one.labels, "seen") for one in made[:8]]
     validation = [Example(one.image, one.labels, "unseen") for one in made[8:10]]
     trained = train(NetworkConfig(), training, validation, options)
+    find = finder(TorchParts(trained.network))
     counts = []
     for one in made[10:]:
-        found, _ = segment_image(trained.network, one.image, PredictionOptions(diameter_px=30))
+        found, _ = segment_image(
+            find, trained.network.config, one.image, PredictionOptions(diameter_px=30)
+        )
         counts.append(evaluate(one.labels, found).at(0.5))
     whole = counts[0] + counts[1]
     assert whole.recall >= 0.8
