@@ -4,7 +4,7 @@ Out of scope: reading any image or volume.
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from graindex.location import Location
 from graindex.recipes import Content, Recipe, make_recipe, recipe_names, save_recipe
 from graindex.sample_table import read_sample_table
 from graindex.scan import Listing, Original, Refusal, list_collection
-from graindex.segmenters import method_settings
+from graindex.segmenters import by_network, method_settings
 from graindex.volume_groups import CONTENTS
 from graindex.volume_scan import LOOKED_FOR, VolumeListing, list_volumes
 from graindex.volume_unfinished import refusals_of_the_home
@@ -100,6 +100,10 @@ def register_collection(
         HomeError: the originals cannot be copied into the store.
     """
     location = path if "://" in path else str(Path(path).expanduser().absolute())
+    said = fields.get("segmentation")
+    if isinstance(said, Mapping):
+        kind = str(fields.get("kind") or "micrographs")
+        fields = {**fields, "segmentation": by_network(said, kind, store)}
     given = make_recipe(location_uri=location, **fields)
     method_settings(given.segmentation, store)  # a network that is not there is a wrong command
     listing = list_collection(location)

@@ -18,11 +18,14 @@ from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import FusionOptions, SliceOptions
 from models.segment.watershed import WatershedOptions
 
-Method = Literal["star-convex", "mask-rcnn", "view-fusion", "slice-linking", "watershed"]
+Method = Literal["mask-rcnn", "star-convex", "view-fusion", "slice-linking", "watershed"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-MICROGRAPHS, SECTIONS = "micrographs", "sections"
-"""The networks that come along, for micrographs and for sections of X-ray tomograms."""
+MICROGRAPHS, MICROGRAPHS_STAR_CONVEX = "micrographs", "micrographs-star-convex"
+"""The networks that come along for micrographs, a Mask R-CNN and a quicker star-convex network."""
+
+SECTIONS = "sections"
+"""The network that comes along for sections of X-ray tomograms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class StarConvexOptions:
         refine: whether outlines are corrected by grey levels.
     """
 
-    model: str = MICROGRAPHS
+    model: str = MICROGRAPHS_STAR_CONVEX
     diameter_px: float | None = None
     confidence: float | None = None
     overlap: float | None = None
@@ -56,14 +59,14 @@ class MaskRcnnOptions:
     """Particles of images, found by a Mask R-CNN.
 
     Attributes:
-        model: name of the network; none comes along, so that one has to be trained and named.
+        model: name of the network.
         diameter_px: typical diameter of the particles; None: estimated in each image.
         confidence: of the least certain particle, 0…1; None: what the network was tuned to.
         overlap: share of a particle's pixels that surer ones may have taken; None: what the network
             was tuned to.
     """
 
-    model: str = ""
+    model: str = MICROGRAPHS
     diameter_px: float | None = None
     confidence: float | None = None
     overlap: float | None = None
@@ -163,7 +166,7 @@ _CLASSES: dict[Method, type[Options]] = {
     "watershed": WatershedOptions,
 }
 _OF_KIND: dict[str, tuple[Method, ...]] = {
-    "micrographs": ("star-convex", "mask-rcnn", "watershed"),
+    "micrographs": ("mask-rcnn", "star-convex", "watershed"),
     "volumes": ("watershed", "view-fusion", "slice-linking"),
 }
 

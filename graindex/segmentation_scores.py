@@ -1,6 +1,6 @@
 """Segmentations of annotated images beside what people drew: a row for each image and method.
 
-Compared are the masks of the collection, both methods of images as they are by default, and the
+Compared are the masks of the collection, the methods of images as they are by default, and the
 networks of the store that were trained on the collection.
 Out of scope: the measures (`models.measure.matching`), label files (`graindex.evaluating`).
 """
@@ -30,6 +30,7 @@ from graindex.per_image import each_image, writing
 from graindex.recipes import Recipe, settings_json
 from graindex.records import Record
 from graindex.segmentation import (
+    MaskRcnnOptions,
     Options,
     StarConvexOptions,
     make_options,
@@ -197,7 +198,7 @@ def _segmentations(store: "Store", recipe: Recipe) -> list[_Compared]:
     rows = store.lake.read(_MASKS, recipe.dataset).to_pylist()
     masks = {row["micrograph_id"]: row for row in rows}
     trained = _trained_here(store, recipe.dataset)
-    others: list[Options] = [WatershedOptions(), StarConvexOptions(), *trained]
+    others: list[Options] = [WatershedOptions(), StarConvexOptions(), MaskRcnnOptions(), *trained]
     found = [_compared(store, own, masks)]
     for options in others:
         one = _compared(store, options, None)
@@ -211,7 +212,8 @@ def _compared(store: "Store", options: Options, masks: Mapping[str, Record] | No
     usual: Options = WatershedOptions()
     sides: Mapping[str, Side] = {}
     if not isinstance(options, WatershedOptions):
-        name = f"{name} {options.model}"
+        if options.model != type(options)().model:
+            name = f"{name} {options.model}"
         usual = type(options)(model=options.model)
         sides = _sides(store, options.model)
     if options != usual:

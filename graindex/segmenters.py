@@ -146,6 +146,26 @@ def pinned(options: Options, store: "Store") -> Options:
     return dataclasses.replace(options, model=pinned_network(options.model, store))
 
 
+def by_network(given: Mapping[str, Any], kind: str, store: "Store | None" = None) -> dict[str, Any]:
+    """Name the method of the network that options of images name, where they name no method.
+
+    Args:
+        given: options by name, `method` among them or not.
+        kind: "micrographs" or "volumes".
+        store: whose models may be meant.
+
+    Raises:
+        ModelError: the network that the options name is not there.
+    """
+    named, model = dict(given), given.get("model")
+    if kind == "micrographs" and model and named.get("method") is None:
+        folder = network_folder(str(model), store)
+        for own in (mask_rcnn.ARTEFACT, star_convex.ARTEFACT):
+            if _is_of(folder, own):
+                named["method"] = own.name
+    return named
+
+
 def method_settings(options: Options, store: "Store | None" = None) -> dict[str, Any]:
     """Everything that decides labels besides pixels and the code of their asset, by name.
 

@@ -26,6 +26,7 @@ from graindex.label_images import (
 )
 from graindex.progress import report
 from graindex.segmentation import Options, make_options, phase_values
+from graindex.segmenters import by_network
 from graindex.volume_segmentation import segment_any
 from models.calibrate.databar import find_content_box
 from models.measure.arrays import InvalidVolumeError
@@ -70,7 +71,8 @@ def segment_file(
         raise InputError(message)
     with loaded(uri) as source, tempfile.TemporaryDirectory(prefix="graindex-") as scratch:
         stated = spacing_um or source.spacing_um
-        options = _options(settings, "micrographs" if source.array.ndim == 2 else "volumes")
+        kind = "micrographs" if source.array.ndim == 2 else "volumes"
+        options = _options(by_network(settings, kind, store), kind)
         try:
             found = _found(source, options, stated or (1.0,) * 3, Path(scratch), store)
         except InvalidVolumeError as error:

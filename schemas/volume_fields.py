@@ -60,7 +60,7 @@ _LABELS = (
     text(
         "segmentation_method",
         "How particles were found; given where the labels were brought along.",
-        values=("star-convex", "view-fusion", "slice-linking", "watershed", "given"),
+        values=("mask-rcnn", "star-convex", "view-fusion", "slice-linking", "watershed", "given"),
     ),
     text(
         "segmentation_source",

@@ -60,10 +60,9 @@ _MEASURING = "Measuring particles of volumes"
 MethodOption = Annotated[
     Method | None,
     typer.Option(
-        help="How particles are found: by a trained network star-convex or mask-rcnn (--model "
-        "names one that was trained) in images, view-fusion or slice-linking in grey volumes, or "
-        "by watershed [default: star-convex for images, watershed for volumes and where an option "
-        "of it is given].",
+        help="How particles are found: by a trained network mask-rcnn or star-convex in images, "
+        "view-fusion or slice-linking in grey volumes, or by watershed [default: mask-rcnn for "
+        "images, watershed for volumes and where an option of it is given].",
         show_default=False,
         rich_help_panel=_FINDING,
     ),
@@ -71,9 +70,9 @@ MethodOption = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="Network: micrographs, sections (of X-ray tomograms), a model that graindex train "
-        "made, or a folder with one [default: micrographs for star-convex, sections for "
-        "view-fusion and slice-linking].",
+        help="Network: one that comes along, a model that graindex train made, or a folder with "
+        "one [default: micrographs for mask-rcnn, micrographs-star-convex, sections (of X-ray "
+        "tomograms) for view-fusion and slice-linking].",
         show_default=False,
         rich_help_panel=_NETWORK,
     ),

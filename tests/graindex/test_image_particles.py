@@ -19,6 +19,7 @@ from graindex.image_particles import (
 from graindex.network_files import network_folder
 from graindex.progress import listening
 from graindex.segmenters import segmenter_digest
+from models.segment.mask_rcnn.card import ARTEFACT
 from schemas.arrow import arrow_schema
 from schemas.tables import TABLES
 from tests.graindex.discs import (
@@ -169,9 +170,9 @@ class TestNetwork:
     def test_rows_say_which_network_found_them(self, found):
         for row in found.mask_rows().values():
             said = json.loads(row["segmentation_settings"])
-            assert row["segmentation_method"] == "star-convex"
+            assert row["segmentation_method"] == "mask-rcnn"
             assert said["model"] == "micrographs"
-            assert said["model_sha256"] == segmenter_digest(network_folder("micrographs"))
+            assert said["model_sha256"] == segmenter_digest(network_folder("micrographs"), ARTEFACT)
 
     def test_another_time_the_labels_are_the_same(self, found, tmp_path, empty_home):
         again = collection_at(tmp_path, empty_home)

@@ -11,6 +11,8 @@ from graindex.errors import CollectionError, ModelError
 from graindex.network_files import network_folder, shipped_networks
 from graindex.recipes import load_recipe, make_recipe, save_recipe
 from graindex.segmentation import (
+    MICROGRAPHS,
+    MaskRcnnOptions,
     SliceLinkingOptions,
     StarConvexOptions,
     ViewFusionOptions,
@@ -19,16 +21,18 @@ from graindex.segmentation import (
     phase_values,
     settings_record,
 )
-from graindex.segmenters import load_segmenter, segmenter_digest
+from graindex.segmenters import by_network, load_segmenter, segmenter_digest
+from models.segment.mask_rcnn import card as mask_rcnn
+from models.segment.star_convex import card as star_convex
 from models.segment.watershed import WatershedOptions
 
 
 @pytest.mark.parametrize(
     ("said", "kind", "meant"),
     [
-        ({}, "micrographs", StarConvexOptions()),
+        ({}, "micrographs", MaskRcnnOptions()),
         ({}, "volumes", WatershedOptions()),
-        ({"diameter_px": 20.0}, "micrographs", StarConvexOptions(diameter_px=20.0)),
+        ({"diameter_px": 20.0}, "micrographs", MaskRcnnOptions(diameter_px=20.0)),
         ({"diameter_px": 20.0}, "volumes", ViewFusionOptions(diameter_px=20.0)),
         ({"method": "view-fusion"}, "volumes", ViewFusionOptions()),
         (
@@ -40,6 +44,7 @@ from models.segment.watershed import WatershedOptions
         ({"phase_values": (1,)}, "volumes", WatershedOptions(phase_values=(1,))),
         ({"method": "watershed"}, "micrographs", WatershedOptions()),
         ({"method": "star-convex"}, "micrographs", StarConvexOptions()),
+        ({"refine": True}, "micrographs", StarConvexOptions(refine=True)),
     ],
 )
 def test_an_option_chooses_its_method(said, kind, meant):
@@ -57,7 +62,7 @@ def test_an_option_chooses_its_method(said, kind, meant):
         ({"method": "slice-linking", "confidence": 1.5}, "volumes", "take a share"),
         ({"method": "star-convex"}, "volumes", "does not find particles of volumes"),
         ({"method": "guess"}, "micrographs", "'guess' does not find particles of micrographs"),
-        ({"colour": 1}, "micrographs", "'colour' is unknown; star-convex has confidence, diam"),
+        ({"colour": 1}, "micrographs", "'colour' is unknown; mask-rcnn has confidence, diam"),
         ({"confidence": 1.5}, "micrographs", "take a share"),
         ({"diameter_px": 0.0}, "micrographs", "take more than 0"),
         ({"min_diameter_px": 0.0}, "micrographs", "take 1 or more"),
@@ -83,6 +88,12 @@ def test_what_does_not_go_together_is_one_line(said, kind, says):
             refine=st.booleans(),
         ),
         st.builds(
+            MaskRcnnOptions,
+            diameter_px=st.none() | st.floats(1, 1e4),
+            confidence=st.none() | st.floats(0.01, 0.99),
+            overlap=st.none() | st.floats(0, 1),
+        ),
+        st.builds(
             WatershedOptions,
             min_diameter_px=st.floats(1, 1e3),
             threshold=st.sampled_from(["otsu", "adaptive", 12.5]),
@@ -102,7 +113,7 @@ def test_a_recipe_keeps_its_method(location, said):
     recipe = make_recipe(dataset="a", location_uri="/a", segmentation=said)
     save_recipe(location, recipe)
     assert load_recipe(location, "a") == recipe
-    method = "watershed" if said.keys() & {"neck", "method"} else "star-convex"
+    method = "watershed" if said.keys() & {"neck", "method"} else "mask-rcnn"
     assert f"method: {method}" in (location.folder / "datasets" / "a.yaml").read_text()
 
 
@@ -117,7 +128,23 @@ def test_a_network_that_is_not_there_is_named_beside_those_that_are():
         network_folder("gone")
     assert "\n" not in str(caught.value)
     names = shipped_networks()
-    assert len({segmenter_digest(network_folder(name)) for name in names}) == len(names)
+    kinds = {name: mask_rcnn if name == MICROGRAPHS else star_convex for name in names}
+    digests = {segmenter_digest(network_folder(name), kinds[name].ARTEFACT) for name in names}
+    assert len(digests) == len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "method"),
+    [
+        ({"model": "micrographs-star-convex"}, "star-convex"),
+        ({"model": "micrographs"}, "mask-rcnn"),
+        ({"model": "sections", "method": "watershed"}, "watershed"),
+        ({"neck": 0.5}, None),
+    ],
+)
+def test_a_network_that_is_named_names_its_method(said, method):
+    assert by_network(said, "micrographs").get("method") == method
+    assert by_network(said, "volumes") == said
 
 
 @pytest.fixture

@@ -83,7 +83,11 @@ def test_each_segmentation_stands_once_and_beside_the_others(scored):
     refresh_scores(scored.store, scored.recipe, author="test")
     rows = scored.store.read("segmentation_scores", "d").to_pylist()
     names = {row["segmentation"]: row["of_collection"] for row in rows}
-    assert names == {"star-convex micrographs": True, "watershed": False}
+    assert names == {
+        "mask-rcnn": True,
+        "star-convex": False,
+        "watershed": False,
+    }
     table = side_by_side(scored.store, "d").to_pylist()
     assert {row["segmentation"] for row in table} == names.keys()
     assert {(row["images"], row["particles"]) for row in table} == {(1, 3)}
@@ -99,7 +103,8 @@ def test_own_options_are_told_from_the_defaults(scored):
     assert {row["segmentation"] for row in rows} == {
         "watershed, collection",
         "watershed",
-        "star-convex micrographs",
+        "mask-rcnn",
+        "star-convex",
     }
     (own,) = (row for row in rows if row["of_collection"])
     assert json.loads(own["segmentation_settings"])["threshold"] == 128.0
@@ -107,19 +112,19 @@ def test_own_options_are_told_from_the_defaults(scored):
 
 def test_only_what_changed_is_compared_again(scored):
     refresh_masks_2d(scored.store, scored.recipe, author="test")
-    assert refresh_scores(scored.store, scored.recipe, author="test").computed == 2
+    assert refresh_scores(scored.store, scored.recipe, author="test").computed == 3
     again = refresh_scores(scored.store, scored.recipe, author="test")
-    assert (again.computed, again.kept) == (0, 2)
+    assert (again.computed, again.kept) == (0, 3)
     assert not out_of_date(scored.store, "segmentation_scores", scored.recipe)
     scored.mask("b.png", TRUTH)
     scored.refresh()
-    assert len(out_of_date(scored.store, "segmentation_scores", scored.recipe)) == 2
+    assert len(out_of_date(scored.store, "segmentation_scores", scored.recipe)) == 3
     more = refresh_scores(scored.store, scored.recipe, author="test")
-    assert (more.computed, more.kept, more.rows) == (2, 2, 4)
+    assert (more.computed, more.kept, more.rows) == (3, 3, 6)
     (scored.masks / "a.png").unlink()
     scored.refresh()
     less = refresh_scores(scored.store, scored.recipe, author="test")
-    assert (less.computed, less.kept, less.dropped) == (0, 2, 2)
+    assert (less.computed, less.kept, less.dropped) == (0, 3, 3)
 
 
 def test_without_annotations_there_is_an_empty_table(tmp_path, catalogued):

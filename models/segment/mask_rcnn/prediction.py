@@ -13,9 +13,18 @@ from models.segment.mask_rcnn.detection import Find
 from models.segment.mask_rcnn.finding import PredictionOptions
 from models.segment.mask_rcnn.instances import Instances, render
 from models.segment.mask_rcnn.tiles import image_instances
-from models.segment.scale_search import Look, evidence, search_scale
+from models.segment.scale_search import Look, Search, evidence, search_scale
 from models.segment.star_convex.scaling import normalised, resized, scale_factor
 from models.segment.star_convex.shapes import Floats, Labels
+
+_SEARCH = Search(least_side_px=64, power=8, close=0.4)
+"""A pyramid sees particles of half or twice the size as well, so that its looks in full, half,
+quarter, … size are nearly always enough. On two folds of EMPS (2026-11) F1 is 0.80 as where the
+diameter is told; where every scale is corrected and the power is 4, 0.77, in twice the time."""
+
+_LARGEST_SHARE = 0.8
+"""Of an image that a particle fills: beyond, it is uneven light on no particle at all. The largest
+of 3829 particles that people drew in EMPS fills 0.77."""
 
 _WEAK = 0.5  # surer particles alone would make the scale depend on how sure they must be
 _DEFAULT = PredictionOptions()
@@ -66,7 +75,8 @@ def at_scale(
     factor = scale_factor(diameter_px, wanted, (image.shape[0], image.shape[1]))
     small = resized(image, factor)
     found = image_instances(find, small, config, options.probability, options.tiling)
-    return found.resized(1 / factor)
+    found = found.resized(1 / factor)
+    return found.take(found.area_px2 <= _LARGEST_SHARE * image.size)
 
 
 def find_instances(
@@ -89,8 +99,10 @@ def find_instances(
     def look(diameter: float) -> Look[Instances]:
         found = at_scale(find, config, image, diameter, weak)
         sure = found.take(found.probability > options.probability)
-        speaks = evidence(found.area_px2, found.diameter_px, found.probability, diameter)
+        speaks = evidence(
+            found.area_px2, found.diameter_px, found.probability, diameter, _SEARCH.power
+        )
         return Look(diameter, sure, sure.diameter_px, speaks)
 
-    best = search_scale(look, config.diameter_px, image.shape, options.passes)
+    best = search_scale(look, config.diameter_px, image.shape, options.passes, _SEARCH)
     return best.found, best.diameter_px if len(best.found) else None

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from models.segment.scale_search import Look, evidence, search_scale
+from models.segment.scale_search import Look, Search, evidence, search_scale
 from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.star_convex.refinement import refine
-from models.segment.star_convex.scaling import normalised, resized, scale_factor
+from models.segment.star_convex.scaling import LEAST_SIDE_PX, normalised, resized, scale_factor
 from models.segment.star_convex.shapes import (
     Floats,
     Segmentation,
@@ -22,6 +22,7 @@ from models.segment.star_convex.shapes import (
 )
 from models.segment.star_convex.tiles import Forward, image_candidates
 
+_SEARCH = Search(least_side_px=LEAST_SIDE_PX, power=4, close=0.1)
 _WEAK = 0.5  # surer shapes alone would make the scale depend on how sure they must be
 
 _DEFAULT = PredictionOptions()
@@ -102,8 +103,10 @@ def find_shapes(
     def look(diameter: float) -> Look[Shapes]:
         shapes = at_scale(forward, config, image, diameter, weak)
         sure = shapes.take(shapes.probability > options.probability)
-        speaks = evidence(shapes.area_px2, shapes.diameter_px, shapes.probability, diameter)
+        speaks = evidence(
+            shapes.area_px2, shapes.diameter_px, shapes.probability, diameter, _SEARCH.power
+        )
         return Look(diameter, sure, sure.diameter_px, speaks)
 
-    best = search_scale(look, config.diameter_px, image.shape, options.passes)
+    best = search_scale(look, config.diameter_px, image.shape, options.passes, _SEARCH)
     return best.found, best.diameter_px if len(best.found) else None
