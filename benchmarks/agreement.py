@@ -34,7 +34,8 @@ from models.measure.sweep import Sweep, sweep_volume
 from models.phantoms.electrode import plan, render
 from models.phantoms.electrode_config import cycled_electrode
 from models.phantoms.tomography import tomogram
-from models.segment.watershed import WatershedOptions, segment_volume
+from models.segment.watershed import segment_volume
+from models.segment.watershed_options import WatershedOptions
 
 Array = npt.NDArray[Any]
 Spacing = tuple[float, float, float]

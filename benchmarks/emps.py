@@ -52,7 +52,8 @@ def watershed(scenes: Sequence[Scene], told: Record) -> Method:
 
 def tuned_watershed(scenes: Sequence[Scene], told: Record) -> Method:
     """The watershed with, for each fold, the options that are best on the other four."""
-    from models.segment.watershed import WatershedOptions, segment_image
+    from models.segment.watershed import segment_image
+    from models.segment.watershed_options import WatershedOptions
 
     tried = [
         WatershedOptions(threshold=threshold, min_diameter_px=diameter, neck=neck)

@@ -91,7 +91,7 @@ def measure(path: Path) -> Record:
     """Segment and measure the grains and the pores of one micrograph."""
     from graindex.readers.images import read_frames
     from models.calibrate.databar import find_content_box
-    from models.segment.watershed import WatershedOptions
+    from models.segment.watershed_options import WatershedOptions
 
     grey = read_frames(path.read_bytes(), path.name)[0].pixels
     content = find_content_box(grey).crop(grey)

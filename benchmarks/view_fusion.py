@@ -153,8 +153,8 @@ def methods(arguments: argparse.Namespace) -> dict[str, Segment]:
     from models.segment.view_fusion.linked import segment_slices
     from models.segment.view_fusion.options import FusionOptions
     from models.segment.view_fusion.volume import segment_volume
-    from models.segment.watershed import WatershedOptions
     from models.segment.watershed import segment_volume as watershed
+    from models.segment.watershed_options import WatershedOptions
 
     forward, config = network(arguments)
 
@@ -216,7 +216,8 @@ def tune_watershed() -> tuple[Any, float]:
 
     from models.measure.matching import evaluate
     from models.segment.star_convex.slices import draw_volume
-    from models.segment.watershed import WatershedOptions, segment_volume
+    from models.segment.watershed import segment_volume
+    from models.segment.watershed_options import WatershedOptions
 
     made = [draw_volume(seed) for seed in VALIDATION[:4]]
     best, most = WatershedOptions(), -1.0

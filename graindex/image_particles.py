@@ -39,8 +39,8 @@ from models.measure.particles_2d import measure_particles_2d
 from models.processors import processors
 from models.segment.mask_rcnn.finding import CODE_VERSION as MASK_RCNN_VERSION
 from models.segment.star_convex.finding import CODE_VERSION as STAR_CONVEX_VERSION
-from models.segment.watershed import CODE_VERSION as WATERSHED_VERSION
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import CODE_VERSION as WATERSHED_VERSION
+from models.segment.watershed_options import WatershedOptions
 from schemas.arrow import arrow_schema, from_columns, from_records
 from schemas.tables import TABLES
 

@@ -23,13 +23,14 @@ from models.measure.arrays import InvalidVolumeError
 from models.measure.overlays import outline_overlay
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
-from models.segment.watershed import Labels, WatershedOptions, segment_image
+from models.segment.watershed_options import WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store
 
 LabelImage = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
 ExtraTag = tuple[int, str, int, bytes, bool]
 
 CONFIDENCE_TAG = 65_100
@@ -103,6 +104,9 @@ def segment_grey(
         ModelError: the network that the options name is not there.
     """
     if isinstance(options, WatershedOptions):
+        # here and below: what is imported for one method takes longer than an image by another
+        from models.segment.watershed import segment_image  # noqa: PLC0415
+
         return Found(segment_image(grey, options=options), None)
     try:
         if isinstance(options, MaskRcnnOptions):
@@ -116,8 +120,7 @@ def segment_grey(
 def _by_star_convex(
     grey: npt.NDArray[Any], options: StarConvexOptions, store: "Store | None", concurrency: int
 ) -> Found:
-    # compiled functions of another package, whose import a watershed need not wait for
-    from models.segment.star_convex.prediction import (  # noqa: PLC0415
+    from models.segment.star_convex.prediction import (  # noqa: PLC0415 (see above)
         segment_image as find_star_convex,
     )
 

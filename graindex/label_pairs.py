@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graindex.errors import InputError
 from graindex.readers.sniff import IMAGE_SUFFIXES
-from graindex.readers.volume_zarr import METADATA_FILES
+from graindex.readers.zarr_files import METADATA_FILES
 
 _VOLUME_SUFFIXES = frozenset({".h5", ".hdf5", ".mrc", ".rec", ".map", ".zarr"})
 _LISTED = 20

@@ -15,7 +15,7 @@ from graindex.segmenters import method_settings, pinned
 from graindex.stored_volumes import Triple, spacing_of
 from models.measure.arrays import InvalidVolumeError
 from models.measure.calibration import spacing_ratios
-from models.segment.watershed import CODE_VERSION, WatershedOptions
+from models.segment.watershed_options import CODE_VERSION, WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store

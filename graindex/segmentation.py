@@ -16,7 +16,7 @@ from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import FusionOptions, SliceOptions
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 
 Method = Literal["mask-rcnn", "star-convex", "view-fusion", "slice-linking", "watershed"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -44,7 +44,7 @@ from models.measure.matching_pixels import PIXEL_MEASURES
 from models.measure.matching_sizes import LEAST_PARTICLES, TOLERANCE
 from models.measure.matching_summary import image_row
 from models.processors import processors
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 from schemas.arrow import from_records
 from schemas.ddl import literal
 from schemas.tables import TABLES

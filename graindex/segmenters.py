@@ -35,7 +35,7 @@ from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
 from models.segment.view_fusion.options import CODE_VERSION as VIEW_FUSION_VERSION
 from models.segment.view_fusion.options import SLICES_CODE_VERSION as SLICE_LINKING_VERSION
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store

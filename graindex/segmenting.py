@@ -27,7 +27,6 @@ from graindex.label_images import (
 from graindex.progress import report
 from graindex.segmentation import Options, make_options, phase_values
 from graindex.segmenters import by_network
-from graindex.volume_segmentation import segment_any
 from models.calibrate.databar import find_content_box
 from models.measure.arrays import InvalidVolumeError
 from models.measure.grey import to_uint8
@@ -101,6 +100,8 @@ def _found(
 ) -> Found:
     if source.array.ndim == 2:
         return _segment_micrograph(source, options, store)
+    from graindex.volume_segmentation import segment_any  # noqa: PLC0415 (numba, scipy)
+
     return segment_any(
         source.array,
         spacing_um=spacing_um,

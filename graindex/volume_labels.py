@@ -26,7 +26,7 @@ from graindex.segmentation import Options
 from graindex.stored_volumes import CONFIDENCE, EXPECTED, reason, spacing_of, written
 from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
 from models.measure.arrays import InvalidVolumeError, Sliceable
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 from schemas.arrow import from_records
 from schemas.tables import TABLES
 

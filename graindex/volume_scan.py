@@ -19,7 +19,7 @@ from tifffile import TiffFile
 from graindex.readers.frame import LIBRARY_ERRORS
 from graindex.readers.library_log import captured_log
 from graindex.readers.volume_slices import SLICE_SUFFIXES
-from graindex.readers.volume_zarr import METADATA_FILES
+from graindex.readers.zarr_files import METADATA_FILES
 from graindex.recipes import VolumeSettings
 from graindex.scan import Listing, Original, Refusal
 from graindex.volume_groups import Candidate, VolumeGroup, folder_of, grouped

@@ -20,7 +20,8 @@ from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError, Sliceable
 from models.segment.blocks import segment_blocks
 from models.segment.star_convex.config import StarConvexError
-from models.segment.watershed import WatershedOptions, segment_volume
+from models.segment.watershed import segment_volume
+from models.segment.watershed_options import WatershedOptions
 
 if TYPE_CHECKING:
     from graindex.store import Store

@@ -25,8 +25,6 @@ from graindex.readers.volume_source import (
 )
 from models.calibrate.readings import Finding
 
-METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
-
 _OLD_AXES = "tczyx"
 """Axes before OME-Zarr 0.3, where they were not stated."""
 

@@ -24,7 +24,7 @@ from graindex.readers.volume_source import (
     unreadable_on_error,
 )
 from graindex.readers.volume_tiff import open_tiff
-from graindex.readers.volume_zarr import METADATA_FILES, open_zarr
+from graindex.readers.zarr_files import METADATA_FILES
 
 __all__ = ["UnreadableVolumeError", "VolumeSource", "open_volume"]
 
@@ -71,6 +71,8 @@ def open_volume(
         raise OriginalError(message) from error
     with unreadable_on_error(name, "location"):
         if any(fs.exists(f"{path}/{member}") for member in METADATA_FILES):
+            from graindex.readers.volume_zarr import open_zarr  # noqa: PLC0415 (half a second)
+
             return open_zarr(address, name, dataset_path)
         if not fs.exists(path):
             message = f"{address} is not there"

@@ -13,13 +13,13 @@ from models.segment.foreground import choose_range, grey_histogram
 from models.segment.pieces import Assignable, Block, Counter, Pieces, Progress, cut_blocks
 from models.segment.watershed import (
     GreyScale,
-    WatershedOptions,
     check_finite,
     check_volume,
     label_region,
     relative_spacing,
     smooth,
 )
+from models.segment.watershed_options import WatershedOptions
 
 _DEFAULT = WatershedOptions()
 

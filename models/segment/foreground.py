@@ -7,16 +7,14 @@ Out of scope: dividing the foreground into particles (`watershed`).
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from models.measure.arrays import InvalidVolumeError
-
-Threshold = Literal["otsu", "multi-otsu", "adaptive"] | float
-Polarity = Literal["auto", "bright", "dark"]
+from models.segment.watershed_options import Polarity, Threshold
 
 BINS = 512
 _FLOOR = 1e-2  # share of the border below which a class counts as not touching it

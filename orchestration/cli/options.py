@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from models.segment.foreground import Threshold
+    from models.segment.watershed_options import Threshold
 
 
 class Method(StrEnum):

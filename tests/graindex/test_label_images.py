@@ -19,7 +19,8 @@ from graindex.label_images import (
     outline_picture,
     segment_content,
 )
-from models.segment.watershed import WatershedOptions, segment_image
+from models.segment.watershed import segment_image
+from models.segment.watershed_options import WatershedOptions
 
 LABELS = arrays(
     np.int32, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 2**31 - 1)

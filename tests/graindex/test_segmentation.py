@@ -24,7 +24,7 @@ from graindex.segmentation import (
 from graindex.segmenters import by_network, load_segmenter, segmenter_digest
 from models.segment.mask_rcnn import card as mask_rcnn
 from models.segment.star_convex import card as star_convex
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 
 
 @pytest.mark.parametrize(

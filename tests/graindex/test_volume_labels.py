@@ -26,7 +26,7 @@ from graindex.volume_particles import refresh_particles_3d
 from graindex.volume_segmentation import FiniteVolume, segment_any
 from models.measure.matching import evaluate
 from models.phantoms.solids import touching_pair
-from models.segment.watershed import WatershedOptions
+from models.segment.watershed_options import WatershedOptions
 from tests.graindex.volume_rows import SPACING_UM, put_volume, write_volumes
 
 SHAPE = (36, 44, 40)

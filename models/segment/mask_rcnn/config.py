@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.encode.config import PACKAGED_BACKBONE
 from models.segment.star_convex.config import StarConvexError
 
-TRAINING_CODE_VERSION = "4"
+TRAINING_CODE_VERSION = "5"
 """Raised whenever the same images and options would train another network."""
 
 

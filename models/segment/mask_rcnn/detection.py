@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.instances import Instances, no_instances
-from models.segment.star_convex.shapes import Floats
+from models.segment.star_convex.scaling import Floats
 
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)
 """Height over width of the boxes that proposals start from."""

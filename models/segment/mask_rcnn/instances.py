@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.segment.star_convex.shapes import Floats, Labels
+from models.segment.star_convex.scaling import Floats
+
+Labels = npt.NDArray[np.int32]
 
 _INSIDE = 0.5  # probability of a pixel in the mask
 _LEAST_PX = 4  # of a particle in the image

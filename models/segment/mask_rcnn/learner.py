@@ -45,7 +45,7 @@ class MaskRcnnLearner:
 
     published: bool = False
     weights: str | None = None
-    epochs: int = 13
+    epochs: int = 16
     steps: int = 50
     batch: int = 4
     patch_px: int = 192

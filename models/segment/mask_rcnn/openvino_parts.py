@@ -13,7 +13,7 @@ from models.encode.openvino_runtime import ov
 from models.segment.converted import compiled, convert, kept_models, refuse_difference
 from models.segment.mask_rcnn.config import STRIDE, NetworkConfig
 from models.segment.mask_rcnn.detection import REGION_STRIDES, Seen
-from models.segment.star_convex.shapes import Floats
+from models.segment.star_convex.scaling import Floats
 
 if TYPE_CHECKING:
     from models.segment.mask_rcnn.network import MaskRcnn

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.detection import Find
 from models.segment.mask_rcnn.finding import PredictionOptions
-from models.segment.mask_rcnn.instances import Instances, render
+from models.segment.mask_rcnn.instances import Instances, Labels, render
 from models.segment.mask_rcnn.tiles import image_instances
 from models.segment.scale_search import Look, Search, evidence, search_scale
-from models.segment.star_convex.scaling import normalised, resized, scale_factor
-from models.segment.star_convex.shapes import Floats, Labels
+from models.segment.star_convex.scaling import Floats, normalised, resized, scale_factor
 
 _SEARCH = Search(least_side_px=64, power=8, close=0.4)
 """A pyramid sees particles of half or twice the size as well, so that its looks in full, half,

@@ -8,9 +8,8 @@ import numpy as np
 from models.segment.mask_rcnn.config import STRIDE, NetworkConfig
 from models.segment.mask_rcnn.detection import Find
 from models.segment.mask_rcnn.instances import Instances, joined
-from models.segment.star_convex.finding import Tiling
-from models.segment.star_convex.shapes import Floats
-from models.segment.star_convex.tiles import corners
+from models.segment.star_convex.finding import Tiling, corners
+from models.segment.star_convex.scaling import Floats
 
 
 def image_instances(

@@ -9,7 +9,7 @@ from torch import Tensor
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.detection import Seen
 from models.segment.mask_rcnn.network import MaskRcnn
-from models.segment.star_convex.shapes import Floats
+from models.segment.star_convex.scaling import Floats
 
 
 class TorchParts:

@@ -15,7 +15,7 @@ from models.segment.learner import Tuning
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.detection import Find, finder
 from models.segment.mask_rcnn.finding import PredictionOptions
-from models.segment.mask_rcnn.instances import render
+from models.segment.mask_rcnn.instances import Labels, render
 from models.segment.mask_rcnn.network import MaskRcnn
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.prediction import at_scale, find_instances
@@ -23,8 +23,7 @@ from models.segment.mask_rcnn.targets import known_grey
 from models.segment.mask_rcnn.torch_runtime import TorchParts
 from models.segment.star_convex.config import StarConvexError
 from models.segment.star_convex.patches import Example, Prepared, View, cut
-from models.segment.star_convex.scaling import normalised
-from models.segment.star_convex.shapes import Floats, Labels
+from models.segment.star_convex.scaling import Floats, normalised
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 OVERLAPS = (0.3, 0.5, 0.7)

@@ -10,7 +10,7 @@ from models.encode.config import PACKAGED_BACKBONE
 
 Kind = Literal["unet", "encoder"]
 
-TRAINING_CODE_VERSION = "3"
+TRAINING_CODE_VERSION = "4"
 """Raised whenever the same images and options would train another network."""
 
 

@@ -65,9 +65,15 @@ def paste_background(image: Floats, labels: Labels, rng: np.random.Generator) ->
     return np.asarray(image * (1 - share) + laid * share, dtype=np.float32)
 
 
-def texture(shape_px: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """A surface without particles: clouds, grooves or fine grains, of mean 0 and deviation 1."""
-    kinds = (_clouds, _clouds, _grooves, _grains)
+def texture(shape_px: tuple[int, int], rng: np.random.Generator, *, grains: bool = True) -> Floats:
+    """A surface of mean 0 and deviation 1: clouds, grooves or fine grains.
+
+    Args:
+        shape_px: (Y, X).
+        rng: source of everything.
+        grains: whether they are among them; they are particles where they are alone.
+    """
+    kinds = (_clouds, _clouds, _grooves, _grains) if grains else (_clouds, _clouds, _grooves)
     pattern = kinds[int(rng.integers(len(kinds)))](shape_px, rng)
     return np.asarray((pattern - pattern.mean()) / max(float(pattern.std()), 1e-6), np.float32)
 

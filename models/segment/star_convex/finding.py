@@ -3,6 +3,7 @@
 Out of scope: finding them (`prediction`, `tiles`). Nothing here imports torch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models.segment.star_convex.config import StarConvexError
@@ -63,3 +64,10 @@ class PredictionOptions:
             )
         if self.passes < 0:
             raise StarConvexError(f"passes is {self.passes}: take 0 or more")
+
+
+def corners(shape_px: tuple[int, ...], core: int) -> Iterator[tuple[int, int]]:
+    """(Y, X) where the cores of tiles begin, which cover an image of a shape (Y, X)."""
+    for top in range(0, shape_px[0], core):
+        for left in range(0, shape_px[1], core):
+            yield top, left

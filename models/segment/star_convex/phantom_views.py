@@ -4,24 +4,26 @@ Out of scope: what is changed in them afterwards (`patches`), the phantoms thems
 (`models.phantoms`).
 """
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from models.phantoms.rods import RodPhantom, lay_rods
 from models.phantoms.scattered import ScatteredPhantom, scatter
 from models.phantoms.sem import SemPhantom, render
+from models.segment.star_convex.distractors import texture
 from models.segment.star_convex.scaling import normalised
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
-_GRAINS, _RODS = 0.3, 0.3  # of the phantoms
+_GRAINS, _RODS, _BARE = 0.3, 0.3, 0.12  # of the phantoms
 
 
 def draw_phantom(
     side_px: int, diameter_px: float, rng: np.random.Generator
 ) -> tuple[Floats, Labels]:
-    """Loose particles of any look, rods, or grains packed densely as in a ceramic.
+    """Loose particles of any look, rods, grains packed densely as in a ceramic, or nothing.
 
     Args:
         side_px: of the view.
@@ -36,6 +38,8 @@ def draw_phantom(
         return _grains(side_px, diameter_px, rng)
     if chosen < _GRAINS + _RODS:
         return _rods(side_px, diameter_px, rng)
+    if chosen < _GRAINS + _RODS + _BARE:
+        return _bare(side_px, rng)
     return _loose(side_px, diameter_px, rng)
 
 
@@ -80,6 +84,34 @@ def _rods(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[F
         )
     )
     return normalised(made.image), made.labels
+
+
+def _bare(side_px: int, rng: np.random.Generator) -> tuple[Floats, Labels]:
+    """A surface without particles, unevenly lit, often scratched.
+
+    Without it a network takes light that falls off towards the corners of an image for one large
+    particle, and what scratches enclose for others.
+    """
+    shape = (side_px, side_px)
+    y, x = np.mgrid[:side_px, :side_px].astype(np.float32) / np.float32(side_px)
+    cy, cx = rng.uniform(-0.2, 1.2, 2)
+    width = float(np.exp(rng.uniform(np.log(0.15), np.log(1.0))))
+    light = np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * width**2))
+    image = rng.uniform(0, 1.5) * light + rng.uniform(0.01, 0.25) * texture(
+        shape, rng, grains=False
+    )
+    image = np.ascontiguousarray(image, dtype=np.float32)
+    if rng.random() < 0.5:
+        for _ in range(int(rng.integers(1, 15))):
+            start, end = (rng.uniform(-0.2, 1.2, 2) * side_px for _ in range(2))
+            line = np.zeros(shape, np.uint8)
+            (x0, y0), (x1, y1) = (
+                start.round().astype(int).tolist(),
+                end.round().astype(int).tolist(),
+            )
+            cv2.line(line, (x0, y0), (x1, y1), 255, int(rng.integers(1, 4)), cv2.LINE_AA)
+            image += np.float32(rng.uniform(-0.5, 0.5) / 255) * line
+    return normalised(image), np.zeros(shape, np.int32)
 
 
 def _loose(side_px: int, diameter_px: float, rng: np.random.Generator) -> tuple[Floats, Labels]:

@@ -3,12 +3,12 @@
 Out of scope: the scale of the image (`prediction`), choosing among candidates (`shapes`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from models.segment.star_convex.config import NetworkConfig
-from models.segment.star_convex.finding import Tiling
+from models.segment.star_convex.finding import Tiling, corners
 from models.segment.star_convex.shapes import Floats, Shapes, candidates, joined
 
 Forward = Callable[[Floats], tuple[Floats, Floats]]
@@ -41,10 +41,3 @@ def image_candidates(
         own = np.all((points >= [top, left]) & (points < end), axis=1)
         parts.append(Shapes(points, shapes.distances, shapes.probability).take(np.asarray(own)))
     return joined(parts, config.rays)
-
-
-def corners(shape_px: tuple[int, ...], core: int) -> Iterator[tuple[int, int]]:
-    """(Y, X) where the cores of tiles begin, which cover an image of a shape (Y, X)."""
-    for top in range(0, shape_px[0], core):
-        for left in range(0, shape_px[1], core):
-            yield top, left

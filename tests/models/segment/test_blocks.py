@@ -6,7 +6,8 @@ import zarr
 
 from models.measure.arrays import InvalidVolumeError
 from models.segment.blocks import segment_blocks
-from models.segment.watershed import WatershedOptions, segment_volume
+from models.segment.watershed import segment_volume
+from models.segment.watershed_options import WatershedOptions
 
 SHAPE = (40, 62, 70)
 PHASES = WatershedOptions(phase_values=(1,), min_diameter_px=4)

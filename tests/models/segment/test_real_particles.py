@@ -8,7 +8,8 @@ import pytest
 import tifffile
 
 from models.segment.blocks import segment_blocks
-from models.segment.watershed import WatershedOptions, segment_image, segment_volume
+from models.segment.watershed import segment_image, segment_volume
+from models.segment.watershed_options import WatershedOptions
 
 pytestmark = pytest.mark.real_data
 

@@ -5,7 +5,8 @@ import pytest
 
 from models.measure.arrays import InvalidVolumeError
 from models.segment.foreground import choose_range, grey_histogram
-from models.segment.watershed import WatershedOptions, segment_image, segment_volume
+from models.segment.watershed import segment_image, segment_volume
+from models.segment.watershed_options import WatershedOptions
 
 DISCS = [(30, 30, 18), (30, 64, 18), (75, 40, 24), (90, 95, 9), (25, 110, 14)]
 
