@@ -84,8 +84,8 @@ METHODS = {
                 "about four times as long as wide.",
                 "Outlines are drawn from 28 × 28 parts of a box: those of particles that fill "
                 "half of the image are smooth.",
-                "An image without a particle that is several times brighter in the middle may be "
-                "taken for one large particle.",
+                "Without a particle in the image, what long scratches enclose, or a middle that is "
+                "much brighter than the corners, may be taken for a large one.",
                 SIZES,
                 TEXTURE,
                 DENSE,
