@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.encode.torchvision_kernels import nms
 from models.segment.mask_rcnn.artefact import save_artefact
-from models.segment.mask_rcnn.detection import moved, suppress, tile_instances
+from models.segment.mask_rcnn.detection import LEAST_OBJECTNESS, moved, suppress, tile_instances
 from models.segment.mask_rcnn.network import build_network
 from models.segment.mask_rcnn.openvino_parts import OpenVinoParts, kept_parts, openvino_parts
 from models.segment.mask_rcnn.torch_runtime import TorchParts
@@ -47,9 +47,10 @@ def parts(request, disc_network):
 
 
 @pytest.mark.parametrize("shape", [(224, 320), (96, 160), (32, 64)])
-def test_torchvision_finds_the_same(parts, disc_network, disc_image, shape):
+def test_torchvision_finds_the_same(parts, disc_network, disc_image, monkeypatch, shape):
     tile = (disc_image(303, shape).grey / 200).astype(np.float32)
     found = tile_instances(parts, tile, 0.1)
+    monkeypatch.setattr(disc_network.network.parts.rpn, "score_thresh", LEAST_OBJECTNESS)
     with torch.inference_mode():
         right = disc_network.network(torch.from_numpy(tile)[None, None])[0]
     sure = right["scores"].numpy() > 0.1
