@@ -3,7 +3,7 @@
 From `add` to `electrode_statistics` with nothing set. No outlines exist for these images; overlays
 and distributions of sizes are written beside the JSON to be looked at, those of the images with the
 fewest, a median number and the most particles.
-Out of scope: agreement with labels (`star_convex_emps.py`), volumes (`real_particles.py`).
+Out of scope: agreement with labels (`mask_rcnn_emps.py`), volumes (`real_particles.py`).
 """
 
 import argparse
@@ -121,7 +121,11 @@ def _draw(store: Any, row: Record, path: Path) -> None:
         if one["micrograph_id"] == row["micrograph_id"]
     )
     y0, x0, y1, x1 = (image[f"content_{edge}_px"] for edge in ("y0", "x0", "y1", "x1"))
-    drawn = outline_overlay(load_content(image, store.limits), load_mask(store, row)[y0:y1, x0:x1])
+    drawn = outline_overlay(
+        load_content(image, store.limits),
+        load_mask(store, row)[y0:y1, x0:x1],
+        pixel_size_um=image["pixel_size_um"],
+    )
     picture = Image.fromarray(drawn)
     picture.thumbnail((_PICTURE_SIDE_PX, _PICTURE_SIDE_PX))
     picture.save(path, "JPEG", quality=80)

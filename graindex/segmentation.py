@@ -22,7 +22,7 @@ Method = Literal["mask-rcnn", "star-convex", "view-fusion", "slice-linking", "wa
 METHODS: tuple[Method, ...] = get_args(Method)
 
 MICROGRAPHS, MICROGRAPHS_STAR_CONVEX = "micrographs", "micrographs-star-convex"
-"""The networks that come along for micrographs, a Mask R-CNN and a quicker star-convex network."""
+"""The networks that come along for micrographs, a Mask R-CNN and a star-convex network."""
 
 SECTIONS = "sections"
 """The network that comes along for sections of X-ray tomograms."""

@@ -66,18 +66,17 @@ class OpenVinoParts:
         return np.concatenate([self._masks(level, chunk)[0] for chunk in _chunks(boxes)])
 
 
-def openvino_parts(network: "MaskRcnn", threads: int, *, streams: int = 1) -> OpenVinoParts:
+def openvino_parts(network: "MaskRcnn", threads: int) -> OpenVinoParts:
     """Convert a network and compare it with torch on another size.
 
     Args:
         network: to convert; it stays as it is.
-        threads: of the processor, for all concurrent calls together.
-        streams: calls that run side by side; any number of threads may call.
+        threads: of the processor.
 
     Raises:
         StarConvexError: it does not convert, or says something else afterwards.
     """
-    return OpenVinoParts(_converted(network), network.config, threads, streams=streams)
+    return OpenVinoParts(_converted(network), network.config, threads)
 
 
 def kept_parts(folder: Path, cache: Path) -> dict[str, ov.Model]:

@@ -19,7 +19,7 @@ from models.segment.star_convex.scaling import Floats, normalised, resized, scal
 _SEARCH = Search(least_side_px=64, power=8, close=0.4)
 """A pyramid sees particles of half or twice the size as well, so that its looks in full, half,
 quarter, … size are nearly always enough. On two folds of EMPS (2026-11) F1 is 0.80 as where the
-diameter is told; where every scale is corrected and the power is 4, 0.77, in twice the time."""
+diameter is told; where every scale is corrected and the power is 4, it is 0.77."""
 
 _LARGEST_SHARE = 0.8
 """Of an image that a particle fills: beyond, it is uneven light on no particle at all. The largest

@@ -22,18 +22,17 @@ _CONVERSION = "star-convex 2"
 _WHOLE = "network"
 
 
-def openvino_forward(network: "StarConvexNetwork", threads: int, *, streams: int = 1) -> Forward:
+def openvino_forward(network: "StarConvexNetwork", threads: int) -> Forward:
     """Convert a network, compiled once for all sizes, and compare it with torch on another size.
 
     Args:
         network: to convert; it stays as it is.
-        threads: of the processor, for all concurrent calls together.
-        streams: calls that run side by side; any number of threads may call.
+        threads: of the processor.
 
     Raises:
         StarConvexError: it does not convert, or says something else afterwards.
     """
-    return compiled_forward(_converted(network), threads, streams=streams)
+    return compiled_forward(_converted(network), threads)
 
 
 def kept_model(folder: Path, cache: Path) -> ov.Model:
