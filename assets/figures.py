@@ -43,10 +43,10 @@ class _Group:
     rows: pa.Table
 
 
-def as_markdown(png: bytes) -> dg.MetadataValue:
+def as_markdown(png: bytes, caption: str = "preview") -> dg.MetadataValue:
     """A picture as metadata that Dagster shows."""
     encoded = base64.b64encode(png).decode()
-    return dg.MetadataValue.md(f"![preview](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{caption}](data:image/png;base64,{encoded})")
 
 
 def size_distribution(

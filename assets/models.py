@@ -19,10 +19,12 @@ from graindex.outcome import Outcome
 from graindex.store import Store
 from graindex.trained.card import Card
 from graindex.trained.definition import load_definition
+from graindex.trained.driver_figures import driver_figures
 from graindex.trained.figures import result_figure
-from graindex.trained.kept import headline, predictions_of, run_of
+from graindex.trained.kept import headline, kept_drivers, predictions_of, run_of
 from graindex.trained.learning import training_set_of
 from graindex.trained.train import TRAINING_CODE_VERSION, Trained, train_model
+from graindex.trained.units import learned_unit
 from graindex.training.registered import register_training_set
 from graindex.training.training_set import CODE_VERSION, TrainingSet
 
@@ -108,6 +110,8 @@ def model_metadata(store: Store, trained: Trained) -> Metadata:
     rows = predictions_of(store, run)
     shown = [row for row in rows if row["evaluation"] != "train"] or rows
     best = headline(card)
+    unit = learned_unit(card.label.unit, card.label.transform)
+    drivers = driver_figures(kept_drivers(store, run), unit)
     metadata: Metadata = {
         "model": dg.MetadataValue.text(card.reference),
         "metrics": markdown_table(_metrics(card)),
@@ -119,6 +123,8 @@ def model_metadata(store: Store, trained: Trained) -> Metadata:
         "page": dg.MetadataValue.path(store.files.address(run["report"])),
         "weights": dg.MetadataValue.path(store.files.address(run["artefact"])),
     }
+    for number, (caption, picture) in enumerate(drivers, start=1):
+        metadata[f"drivers {number}"] = as_markdown(picture, caption)
     if best is not None and best.value is not None:
         metadata[best.metric] = dg.MetadataValue.float(best.value)
     return metadata

@@ -1,4 +1,4 @@
-"""Tables of trained models.
+"""Tables of trained models, and of what drives them.
 
 Out of scope: the training sets that feed them (`schemas.feature_tables`).
 """
@@ -94,6 +94,42 @@ MODEL_TABLES = (
         ),
         key=(*_MODEL, "evaluation", "entity_id"),
         required=("dataset",),
+        references=(by_name("model_runs", "model", "model_version"),),
+        of_store=True,
+    ),
+    Table(
+        "shap_values",
+        "feature of a row of a training set, and what it adds to the prediction",
+        (
+            *_MODEL,
+            "part",
+            "entity_id",
+            "dataset",
+            "feature",
+            "feature_value",
+            "shap_value",
+        ),
+        key=(*_MODEL, "part", "entity_id", "feature"),
+        required=("dataset", "shap_value"),
+        references=(by_name("model_runs", "model", "model_version"),),
+        of_store=True,
+    ),
+    Table(
+        "importances",
+        "feature of a model, and how much it drives one fit of it",
+        (
+            *_MODEL,
+            "part",
+            "strategy",
+            "repeat",
+            "feature",
+            "importance",
+            "importance_share",
+            "pearson_r",
+            "row_count",
+        ),
+        key=(*_MODEL, "part", "strategy", "repeat", "feature"),
+        required=("importance", "importance_share", "row_count"),
         references=(by_name("model_runs", "model", "model_version"),),
         of_store=True,
     ),

@@ -18,6 +18,20 @@ PARTICLES_3D = (
     "segmentation_confidence",
 )  # fmt: skip
 
+DAMAGE_ATTRIBUTES = (
+    "z_um", "y_um", "x_um", "yaw_deg", "pitch_deg", "roll_deg", "electron_density_mean_body",
+    "surface_outer_um2", "volume_um3", "elongation", "sphericity_wadell", "roughness_outer",
+    "contact_fraction", "packing_density", "distance_nearest_um", "elongation_std_neighbours",
+    "volume_std_neighbours_um3", "orientation_isotropy",
+)  # fmt: skip
+"""Attributes of Li et al. 2022, table S1, that damage may be explained by.
+
+Left out are those that cracks themselves decide: the inner surface and its roughness; sphericity
+and VSratio, which count the inner surface (Wadell's sphericity of the outer one stands for them);
+and grey values of the filled particle, in which cracks are dark (that of the body stands for its
+electron density; homogeneity has no such twin).
+"""
+
 PARTICLES_2D = (
     "label", "pixels", "x_px", "y_px", "area_px2", "area_um2", "perimeter_px", "perimeter_um",
     "equivalent_diameter_px", "equivalent_diameter_um", "feret_max_px", "feret_max_um",

@@ -162,7 +162,7 @@ def _without(text: str, marks: Mapping[str, str]) -> str:
 
 def _page(store: "Store", run: Record, target: Target, before: bytes) -> bytes:
     """Page of a model, on which the worst predictions have pictures, without the image."""
-    from graindex.trained.kept import kept_model, predictions_of  # noqa: PLC0415
+    from graindex.trained.kept import kept_drivers, kept_model, predictions_of  # noqa: PLC0415
     from graindex.trained.report import report_page  # noqa: PLC0415
     from models.learn.learner import Curve  # noqa: PLC0415
 
@@ -182,7 +182,8 @@ def _page(store: "Store", run: Record, target: Target, before: bytes) -> bytes:
         card = kept_model(store, f"{run['model']}@{run['model_version']}").card
     except ModelError:
         return _GONE
-    return report_page(store, card, kept, curves).encode() if kept else _GONE
+    drivers = kept_drivers(store, run, without=set(target.keys))
+    return report_page(store, card, kept, curves, drivers=drivers).encode() if kept else _GONE
 
 
 _GONE = b"<!doctype html><title>withdrawn</title><p>What this page showed was withdrawn.</p>\n"

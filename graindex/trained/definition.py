@@ -23,6 +23,7 @@ from graindex.errors import GraindexError, ModelError
 from graindex.files import sha256
 from graindex.location import Location
 from graindex.settings import first_problem
+from graindex.trained.explain_request import ExplainRequest
 from graindex.trained.methods import METHODS, all_parameters, learner_of
 from graindex.training.annotated import ANNOTATED_IMAGES, ANNOTATIONS
 from graindex.training.labels import LabelRequest
@@ -63,6 +64,7 @@ class ModelDefinition(BaseModel):
         parameters: of the method.
         unit: of the label, where its name does not end in one.
         pixel_size: which images it may be asked about.
+        explain: what is found out about its drivers.
         limits: sentences on where the model does not hold, for its card.
         description: for people; no part of what makes two definitions equal.
     """
@@ -80,6 +82,7 @@ class ModelDefinition(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     unit: str | None = None
     pixel_size: PixelSizeRule = PixelSizeRule()
+    explain: ExplainRequest = ExplainRequest()
     limits: tuple[str, ...] = ()
     description: str = ""
 

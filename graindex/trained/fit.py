@@ -6,13 +6,14 @@ Out of scope: networks that look at images (`graindex.trained.networks`), keepin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from graindex.trained.card import MetricCard
 from graindex.trained.definition import ModelDefinition
-from graindex.trained.learning import Learning
+from graindex.trained.drivers import Drivers, drivers_of
+from graindex.trained.learning import Learning, refuse_the_label
 from graindex.trained.scores import (
     fit_final,
     metric_cards,
@@ -22,6 +23,9 @@ from graindex.trained.scores import (
 )
 from graindex.trained.units import learned_unit, unit_of
 from models.learn.learner import Curve, Learner
+
+if TYPE_CHECKING:
+    from graindex.store import Store
 
 Record = dict[str, Any]
 
@@ -41,6 +45,7 @@ class Fit:
         network: what a network needs beside its weights; None for models of features.
         notes: what else a person should know of it.
         pictures: captions with PNGs, for its page.
+        drivers: what drives it.
     """
 
     learning: Learning
@@ -53,6 +58,7 @@ class Fit:
     network: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     pictures: Sequence[tuple[str, bytes]] = field(default=())
+    drivers: Drivers = field(default=Drivers())
 
 
 def label_unit(definition: ModelDefinition, learning: Learning) -> str | None:
@@ -62,12 +68,15 @@ def label_unit(definition: ModelDefinition, learning: Learning) -> str | None:
     return definition.unit or unit_of(definition.label.name)
 
 
-def fit_rows(definition: ModelDefinition, learner: Learner, learning: Learning) -> Fit:
-    """Evaluate and fit a model of features; the same bits for the same definition and rows.
+def fit_rows(
+    store: "Store", definition: ModelDefinition, learner: Learner, learning: Learning
+) -> Fit:
+    """Evaluate, fit and explain a model of features; the same bits for the same rows.
 
     Raises:
-        ModelError: the rows do not allow a fit.
+        ModelError: the rows do not allow a fit, or do not tell what is asked of its drivers.
     """
+    refuse_the_label(learning)
     left_out = score_left_out(learning, learner, definition.seed)
     features = learning.fit_features(learning.final)
     matrix = learning.matrix_by(features)
@@ -75,6 +84,16 @@ def fit_rows(definition: ModelDefinition, learner: Learner, learning: Learning) 
     training = score_training(learning, fitted, matrix, definition.seed)
     scored = (training,) if left_out is None else (left_out, training)
     unit = learned_unit(label_unit(definition, learning), definition.label.transform)
+    drivers = drivers_of(
+        store,
+        learner,
+        fitted,
+        learning,
+        matrix,
+        features.names,
+        definition.explain,
+        definition.seed,
+    )
     return Fit(
         learning=learning,
         tensors=fitted.tensors(),
@@ -83,4 +102,5 @@ def fit_rows(definition: ModelDefinition, learner: Learner, learning: Learning) 
         metrics=metric_cards(scored, unit),
         predictions=[row for one in scored for row in prediction_records(learning, one, {})],
         curves=fitted.curves,
+        drivers=drivers,
     )

@@ -4,6 +4,7 @@ Out of scope: training them (`graindex.trained.train`).
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from graindex.errors import ModelError
 from graindex.trained.artefact import Artefact, read_folder, stored_artefact
 from graindex.trained.card import Card, MetricCard
 from graindex.trained.definition import definition_names
+from graindex.trained.drivers import Drivers
 from graindex.trained.methods import METHODS
 from models.learn.metrics import ALL
 from schemas.ddl import literal
@@ -80,6 +82,22 @@ def predictions_of(store: "Store", run: Record) -> list[Record]:
     sql = f"FROM {CATALOG}.predictions WHERE model = ? AND model_version = ? ORDER BY ALL"
     found: list[Record] = store.lake.query(sql, [run["model"], run["model_version"]]).to_pylist()
     return found
+
+
+def kept_drivers(store: "Store", run: Record, without: Collection[str] = ()) -> Drivers:
+    """What drives a model, of a row of `model_runs`; `without` are entities to leave out."""
+    key = [run["model"], run["model_version"]]
+    order = {
+        "shap_values": "part, entity_id, feature",
+        "importances": "part <> 'all', part, strategy, repeat, feature",
+    }
+    shap, importances = (
+        store.lake.query(
+            f"FROM {CATALOG}.{table} WHERE model = ? AND model_version = ? ORDER BY {by}", key
+        ).to_pylist()
+        for table, by in order.items()
+    )
+    return Drivers([row for row in shap if row["entity_id"] not in without], importances)
 
 
 def stored_page(store: "Store", reference: str) -> bytes:

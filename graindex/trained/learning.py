@@ -3,12 +3,14 @@
 Out of scope: building training sets (`graindex.training`) and fitting (`models.learn`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from graindex.errors import ModelError
@@ -18,12 +20,13 @@ from graindex.files import sha256
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.methods import METHODS
 from graindex.training.annotated import FEATURES
-from graindex.training.assembling import with_samples
+from graindex.training.assembling import described
 from graindex.training.duplicates import duplicates_of
 from graindex.training.splits import assign, learning_rows
 from graindex.training.training_set import TrainingSet, build_training_set
 from models.learn.evaluation import Fold
 from models.learn.learner import Bools, Floats, Ints, TargetKind
+from models.learn.metrics import weighted_spearman
 
 if TYPE_CHECKING:
     from graindex.store import Store
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 Evaluation = Literal["cross-validation", "test", "train"]
 _FEW_GROUPS = 10
 _MOST_CLASSES = 20
+_MEASURED = ("particles_2d", "particles_3d")
+_TELLING_VALUES = 20  # of a label, before a rank correlation says anything
+_ALMOST = 0.95
 _ROWS_OF_A_CLASS = 4  # a number that takes more values than that leaves is no class
 
 
@@ -125,7 +131,7 @@ def training_set_of(store: "Store", definition: ModelDefinition, *, author: str)
 def _groups(store: "Store", training_set: TrainingSet) -> Ints:
     """(N,) group of each row, as the split made them."""
     split, snapshot = training_set.request.split, training_set.lake_snapshot
-    rows = with_samples(store, training_set.rows, split.columns, snapshot)
+    rows = described(store, training_set.kind, training_set.rows, split, snapshot)
     alike = duplicates_of(store, training_set.kind, training_set.rows, snapshot)
     return np.asarray(assign(split, rows, alike.pairs).groups, np.int64)
 
@@ -155,6 +161,24 @@ def _target(
     return codes.astype(float), names
 
 
+def refuse_the_label(learning: Learning) -> None:
+    """Refuse features that the label itself is among.
+
+    Raises:
+        ModelError: a feature is taken from the column that is learned.
+    """
+    found = learning.training_set
+    own = {f"{table}.{found.request.label.name}" for table in (*_MEASURED, "samples")}
+    for field in found.features.schema:
+        sources = (field.metadata or {}).get(b"source", b"").decode().split(", ")
+        if own & set(sources):
+            message = (
+                f"feature {field.name!r} is taken from {(own & set(sources)).pop()}, which is what "
+                "is to be learned: leave it out of the feature set"
+            )
+            raise ModelError(message)
+
+
 def warnings_of(learning: Learning) -> list[str]:
     """What a person should know before believing the metrics."""
     found = learning.training_set
@@ -177,7 +201,30 @@ def warnings_of(learning: Learning) -> list[str]:
             "have other images of their session among the training rows: what a session has in "
             "common may give the label away; compare with a split by session"
         )
-    return warnings
+    return warnings + [
+        f"feature {name!r} goes with the label almost one to one (rank correlation {rank:.3f}): "
+        "leave it out if it is computed from the same pixels"
+        for name, rank in _almost_the_label(learning)
+    ]
+
+
+def _almost_the_label(learning: Learning) -> Iterator[tuple[str, float]]:
+    """Features of numbers that rank rows as the label does, with their rank correlation."""
+    rows, target = learning.final, learning.target[learning.final]
+    if learning.kind != "number" or len(np.unique(target)) < _TELLING_VALUES:
+        return
+    features = learning.training_set.features
+    for name in features.column_names:
+        if not pa.types.is_floating(features[name].type):
+            continue
+        values = features[name].to_numpy()[rows]
+        known = np.isfinite(values)
+        if known.sum() < _TELLING_VALUES:
+            continue
+        weight = np.ones((1, int(known.sum())))
+        rank = float(weighted_spearman(weight, values[known], target[known])[0])
+        if abs(rank) >= _ALMOST:
+            yield name, rank
 
 
 def _tested_with_their_session(learning: Learning) -> int:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from graindex.errors import ModelError
 from graindex.settings import first_problem
+from models.learn.forest import Forest
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge
@@ -44,6 +45,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "forest": Method(Forest, "number", "1", "r2", "random forest"),
     "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
     "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
     "mask-rcnn": Method(MaskRcnnLearner, "particles", MASK_RCNN_VERSION, "f1_50", "Mask R-CNN"),

@@ -65,6 +65,10 @@ code { overflow-wrap: anywhere; }
 <figcaption>{{ row.path }}<br>measured {{ row.measured }}<br>predicted {{ row.predicted }}
 </figcaption></figure>
 {% endfor %}{% endif %}
+{% if drivers %}<h2>What drives it</h2>
+{% for caption, picture in drivers %}<figure><img src="{{ picture }}" alt="{{ caption }}">
+<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}{% endif %}
 {% if pictures %}<h2>Best, median and worst image</h2>
 <p>By average precision, of the images that were left out. Drawn particles are green, found ones
 pink, what both outline yellow.</p>

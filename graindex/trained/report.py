@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graindex.trained.card import Card, MetricCard
+from graindex.trained.driver_figures import driver_figures
+from graindex.trained.drivers import Drivers
 from graindex.trained.figures import curves_figure, in_label_unit, result_figure
 from graindex.trained.methods import METHODS
 from graindex.trained.page import PAGE
+from graindex.trained.units import learned_unit
 from models.learn.learner import Curve
 from models.learn.metrics import ALL
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 Record = dict[str, Any]
+_UNKNOWN = Drivers()
 _WORST = 12
 _MOST_FOLDS = 20
 
@@ -31,6 +35,7 @@ def report_page(
     predictions: Sequence[Record],
     curves: Sequence[Curve],
     pictures: Sequence[tuple[str, bytes]] = (),
+    drivers: Drivers = _UNKNOWN,
 ) -> str:
     """The page of a model.
 
@@ -40,8 +45,11 @@ def report_page(
         predictions: rows of the table `predictions`.
         curves: curves of the training.
         pictures: captions with JPEGs.
+        drivers: what drives it.
     """
     import jinja2  # noqa: PLC0415
+
+    unit = learned_unit(card.label.unit, card.label.transform)
 
     left_out = [row for row in predictions if row["evaluation"] != "train"]
     shown = left_out or list(predictions)
@@ -56,6 +64,7 @@ def report_page(
         curves=_picture(curves_figure(curves, over_epochs=is_network)) if curves else None,
         is_network=is_network,
         pictures=[(caption, _jpeg(data)) for caption, data in pictures],
+        drivers=[(caption, _picture(png)) for caption, png in driver_figures(drivers, unit)],
         metrics=_of_all(card),
         classes=_of_classes(card),
         folds=_of_folds(card),

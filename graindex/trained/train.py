@@ -138,7 +138,7 @@ def fit_model(
     learner: Any = learner_of(definition.method, definition.parameters)
     if learning.kind == "particles":
         return fit_network(store, definition, learner, learning, checkpoints=checkpoints)
-    return fit_rows(definition, learner, learning)
+    return fit_rows(store, definition, learner, learning)
 
 
 def _artefact(
@@ -236,7 +236,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
         "artefact": card.weights_sha256,
         "card": store.files.put(card.text().encode()),
         "report": store.files.put(
-            report_page(store, card, predictions, fit.curves, fit.pictures).encode()
+            report_page(store, card, predictions, fit.curves, fit.pictures, fit.drivers).encode()
         ),
         "run_id": run_id,
         "author": author,
@@ -249,6 +249,8 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
         "metrics": [_metric_record(card, metric, key) for metric in card.metrics],
         "curves": curve_records(fit.curves, key),
         "predictions": predictions,
+        "shap_values": [{**key, **record} for record in fit.drivers.shap],
+        "importances": [{**key, **record} for record in fit.drivers.importances],
     }
     tables = {name: from_records(TABLES[name], records) for name, records in rows.items()}
     return store.lake.put(tables, author=author, message=f"model {card.reference}")

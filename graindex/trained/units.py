@@ -46,6 +46,15 @@ def unit_of(label: str) -> str | None:
     return None
 
 
+def spoken(name: str) -> str:
+    """A column's name for people: words, and its unit in brackets."""
+    unit = unit_of(name)
+    for ending, told in _ENDINGS.items():
+        if unit == told and name.lower().endswith(f"_{ending}"):
+            return f"{name[: -len(ending) - 1].replace('_', ' ')} ({unit})"
+    return name.replace("_", " ") + (f" ({unit})" if unit not in (None, "1") else "")
+
+
 def learned_unit(unit: str | None, transform: Literal["log10"] | None) -> str:
     """Unit of what is learned: that of the label, or of its logarithm."""
     if transform is None:

@@ -10,8 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from graindex.entities import EntityKind
 from graindex.errors import InputError
+from graindex.training.groups import BLOCK, SplitError
 from graindex.training.request import TrainingSetRequest
+from graindex.training.split_request import SplitRequest
 from graindex.training.splits import Assignment
 
 if TYPE_CHECKING:
@@ -80,6 +83,44 @@ def labelled(
     for name in LABEL_COLUMNS:
         rows = rows.append_column(labels.schema.field(name), labels[name])
     return kept, rows
+
+
+def described(
+    store: "Store", kind: EntityKind, rows: pa.Table, request: SplitRequest, as_of: int
+) -> pa.Table:
+    """The rows with all that a split goes by: columns of specimens, and blocks of particles.
+
+    Raises:
+        SplitError: blocks are asked for of what are no particles of volumes with a voxel size.
+    """
+    rows = with_samples(store, rows, request.columns, as_of)
+    if BLOCK not in request.by:
+        return rows
+    if kind != "particle":
+        raise SplitError(f"a split by block is of particles, and these rows are of a {kind}")
+    return rows.append_column(BLOCK, _blocks(store, rows, request.block_um, as_of))
+
+
+def _blocks(store: "Store", rows: pa.Table, side_um: float, as_of: int) -> pa.Array:
+    """Name of the block of each particle: its volume, and where along y and x."""
+    ids = rows["entity_id"].combine_chunks()
+    names = pa.nulls(len(ids), pa.string())
+    for dataset in sorted(pc.unique(rows["dataset"]).to_pylist()):
+        columns = ("particle_id", "volume_id", "y_um", "x_um")
+        found = store.lake.read("particles_3d", dataset, columns=columns, as_of=as_of)
+        y, x = (np.floor(found[c].to_numpy() / side_um) for c in ("y_um", "x_um"))
+        own = [
+            f"{key} {int(j)} {int(i)}" if np.isfinite(j + i) else None
+            for key, j, i in zip(found["volume_id"].to_pylist(), y, x, strict=True)
+        ]
+        place = pc.index_in(ids, value_set=found["particle_id"].combine_chunks())
+        names = pc.coalesce(names, pa.array(own, pa.string()).take(place))
+    if names.null_count:
+        raise SplitError(
+            f"a split by block is of particles of volumes with a voxel size, which "
+            f"{names.null_count} of {len(names)} rows are not"
+        )
+    return names
 
 
 def with_samples(store: "Store", rows: pa.Table, names: Sequence[str], as_of: int) -> pa.Table:

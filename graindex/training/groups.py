@@ -21,8 +21,11 @@ NONE = -1
 """Code of a row that a column says nothing of."""
 
 MICROGRAPH = "micrograph"
+BLOCK = "block"
+"""Particles of one block of a volume or an image; blocks of one specimen are told apart."""
+
 WORDS = {"sample": "sample_id", "session": "session_id", "dataset": "dataset"}
-"""What rows are grouped by, besides `micrograph` and columns of `samples`, and its column."""
+"""What rows are grouped by, besides the words above and columns of `samples`, and its column."""
 
 
 class SplitError(GraindexError):
@@ -54,14 +57,16 @@ def group_rows(
 
     Args:
         rows: columns `dataset, entity_id, sample_id, session_id`, `content_hash` where rows share
-            images, and those of `samples` in `by`.
+            images, `block` where it is asked for, and those of `samples` in `by`.
         by: sample, session, dataset, and columns whose values together make a group. `micrograph`
-            keeps all images apart, which is refused where some belong together.
+            keeps all images apart, `block` all blocks of particles; both are refused where that
+            parts what belongs together.
         duplicates: pairs of `entity_id`; images that are no rows join others all the same.
-        allow_leakage: let `micrograph` part specimens and near-duplicates.
+        allow_leakage: let `micrograph` and `block` part specimens and near-duplicates.
 
     Raises:
-        SplitError: a column that is not there, or `micrograph` parts what belongs together.
+        SplitError: a column that is not there, or `micrograph` or `block` parts what belongs
+            together.
     """
     specimens, same = codes_of(rows, ("sample_id",)), codes_of_pairs(rows, duplicates)
     images = connected((_images(rows),))
@@ -70,6 +75,15 @@ def group_rows(
         if not allow_leakage:
             _refuse_to_part(rows, images, specimens, same)
         return Grouping(images, ())
+    if BLOCK in by:
+        blocks = codes_of(rows, (BLOCK,))
+        if not allow_leakage:
+            raise SplitError(
+                "a split by block tests particles with others of their own specimen: it tells how "
+                "well one electrode is known, not how a new one will be; split by sample, or allow "
+                "leakage"
+            )
+        return Grouping(blocks, ())
     named: dict[str, tuple[str, ...]] = {
         word: (WORDS[word],) for word in by if word in WORDS and word != "sample"
     }
@@ -184,7 +198,7 @@ def _refuse_to_part(rows: pa.Table, images: Codes, specimens: Codes, same: Codes
 
 
 def _no_column(rows: pa.Table, name: str) -> SplitError:
-    words = {*WORDS, MICROGRAPH}
+    words = {*WORDS, MICROGRAPH, BLOCK}
     close = difflib.get_close_matches(name, sorted({*rows.column_names, *words}), n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"or {', '.join(sorted(words))}"
     return SplitError(f"a split goes by {name!r}, which is no column of samples; {hint}")

@@ -1,4 +1,4 @@
-"""Where labels are found: statements and columns of specimens, by what they are stated of.
+"""Where labels are found: statements, measured columns and columns of specimens.
 
 Out of scope: which of them an entity takes (`graindex.training.labels`).
 """
@@ -22,6 +22,8 @@ from graindex.training.label_request import LabelRequest
 from graindex.training.statements import label_columns, list_labels, statements_of
 from schemas.arrow import empty
 from schemas.ddl import literal, quote
+from schemas.field import Kind
+from schemas.fields import FIELDS
 from schemas.tables import TABLES
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _LEVELS: dict[EntityKind, tuple[tuple[EntityKind, ...], ...]] = {
     "sample": (("sample",),),
 }
 _PARENTS = {"particles_2d": "micrograph_id", "particles_3d": "volume_id"}
+MEASURED = "measured"
+"""Labeller of what was measured on the entity itself, such as the damage of a particle."""
 
 
 def moment(store: "Store", as_of: AsOf | None) -> tuple[int, datetime]:
@@ -79,6 +83,8 @@ def levels_of(
     ]
     if request.name == ANNOTATIONS and kind == "micrograph":
         levels.append((("micrograph",), _of_annotations(store, datasets, snapshot)))
+    if request.of in {None, "particle"} and kind == "particle":
+        levels.append((("particle",), _of_particles(store, request.name, datasets, snapshot)))
     if request.of in {None, "sample"}:
         levels.append((("sample",), _of_samples(store, request.name, datasets, snapshot)))
     levels = [(kinds, rows) for kinds, rows in levels if rows.num_rows]
@@ -108,6 +114,23 @@ def _of_annotations(store: "Store", datasets: Sequence[str], snapshot: int) -> p
     return _timeless(rows["micrograph_id"], "label_text", rows["mask"])
 
 
+def _of_particles(store: "Store", name: str, datasets: Sequence[str], snapshot: int) -> pa.Table:
+    """The measured column of this name of each particle that has one."""
+    tables = [table for table in _PARENTS if name in TABLES[table].columns]
+    if not tables or FIELDS[name].kind not in (Kind.NUMBER, Kind.INTEGER):
+        return empty(TABLES["labels"])
+    rows = pa.concat_tables(
+        store.lake.read(table, dataset, columns=("particle_id", name), as_of=snapshot)
+        for table in tables
+        for dataset in datasets
+    )
+    values = rows[name].cast(pa.float64())
+    rows = rows.filter(pc.is_finite(values))
+    return _timeless(
+        rows["particle_id"], "label_number", rows[name].cast(pa.float64()), labeller=MEASURED
+    )
+
+
 def _of_samples(store: "Store", name: str, datasets: Sequence[str], snapshot: int) -> pa.Table:
     """The column of this name in `samples`, as timeless statements of the collection."""
     if name not in label_columns(store, snapshot):
@@ -123,13 +146,15 @@ def _of_samples(store: "Store", name: str, datasets: Sequence[str], snapshot: in
     return _timeless(rows["sample_id"], column, rows["value"])
 
 
-def _timeless(ids: pa.ChunkedArray, column: str, values: pa.ChunkedArray) -> pa.Table:
-    """Timeless statements of the collection, as rows of the table `labels`."""
+def _timeless(
+    ids: pa.ChunkedArray, column: str, values: pa.ChunkedArray, *, labeller: str = COLLECTION
+) -> pa.Table:
+    """Timeless statements, as rows of the table `labels`."""
     count = len(ids)
     columns = {
         "entity_id": ids,
         column: values,
-        "labeller": pa.array([COLLECTION] * count, pa.string()),
+        "labeller": pa.array([labeller] * count, pa.string()),
     }
     schema = empty(TABLES["labels"]).schema
     return pa.table([columns.get(f.name, pa.nulls(count, f.type)) for f in schema], schema.names)
@@ -153,6 +178,8 @@ def _unknown(
             f"label of {wanted} to a {kind}; ask for entities of that kind"
         )
     known = {row["label_name"] for row in list_labels(store).to_pylist()}
+    if kind == "particle":
+        known |= {name for table in _PARENTS for name in TABLES[table].columns}
     close = difflib.get_close_matches(name, sorted(known), n=_SHOWN)
     hint = f"did you mean {' or '.join(close)}?" if close else "graindex labels lists what is known"
     return LabelError(

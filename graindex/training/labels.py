@@ -39,8 +39,8 @@ def labels_of(
     """Label of each entity that has one, as it stood.
 
     Statements of the entity come first, then those of what it lies in, then those of its specimen,
-    then the column of `samples` that is called as the label. Nothing counts that was recorded, or
-    measured, after the snapshot.
+    then what was measured on a particle, then the column of `samples` that is called as the label.
+    Nothing counts that was recorded, or measured, after the snapshot.
 
     Args:
         store: the store.

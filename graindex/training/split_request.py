@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from graindex.training.groups import MICROGRAPH, WORDS
+from graindex.training.groups import BLOCK, MICROGRAPH, WORDS
 from graindex.training.label_request import Duration
 
 Kind = Literal["kfold", "leave-one-out", "holdout", "time", "column", "none"]
@@ -20,8 +20,9 @@ class SplitRequest(BaseModel):
     Attributes:
         kind: `kfold` and `leave-one-out` test every group once; `holdout` some; `time` what was
             acquired later; `column` what a column of `samples` says; `none` nothing.
-        by: what makes a group: sample, session, dataset, micrograph, or columns of `samples`.
-            Specimens, images and near-duplicates always stay together, save with `micrograph`.
+        by: what makes a group: sample, session, dataset, micrograph, block, or columns of
+            `samples`. Specimens, images and near-duplicates always stay together, save with
+            `micrograph` and with `block`, columns of particles through the depth of a volume.
         also_by: what else must stay together.
         folds: number of folds of `kfold`.
         test_fraction: share of the rows that `holdout` and `time` test.
@@ -33,6 +34,7 @@ class SplitRequest(BaseModel):
             parted by `test_fraction`. Each but the first is tested by what lies before it.
         gap: time between what `time` learns from and the first row that it tests.
         column: column of `samples` that says train or test, or the number of a fold.
+        block_um: side of a block in the plane of the electrode, or of the image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +51,7 @@ class SplitRequest(BaseModel):
     blocks: int = Field(default=2, ge=2)
     gap: Duration = timedelta(0)
     column: str | None = None
+    block_um: float = Field(default=20.0, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -76,9 +79,10 @@ class SplitRequest(BaseModel):
         if not self.by:
             message = "by is empty; name sample, session, dataset, micrograph or columns"
             raise ValueError(message)
-        if MICROGRAPH in self.by and (len(self.by) > 1 or self.also_by):
-            message = "by micrograph takes nothing beside it"
-            raise ValueError(message)
+        for word in (MICROGRAPH, BLOCK):
+            if word in (*self.by, *self.also_by) and (len(self.by) > 1 or self.also_by):
+                message = f"by {word} takes nothing beside it"
+                raise ValueError(message)
         if (self.kind == "column") != (self.column is not None):
             message = "a split of kind column, and no other, needs the name of a column"
             raise ValueError(message)
@@ -91,4 +95,4 @@ class SplitRequest(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Columns of `samples` that the rows must bring."""
         names = (*self.by, *self.also_by, *((self.column,) if self.column else ()))
-        return tuple(name for name in names if name not in {*WORDS, MICROGRAPH})
+        return tuple(name for name in names if name not in {*WORDS, MICROGRAPH, BLOCK})

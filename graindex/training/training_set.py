@@ -20,7 +20,7 @@ from graindex.features.matrix import columns_of, feature_matrix
 from graindex.features.registry import RegisteredFeatureSet, registered_feature_set
 from graindex.features.values import feature_values
 from graindex.history.snapshots import resolve
-from graindex.training.assembling import chosen, labelled, split, with_samples
+from graindex.training.assembling import chosen, described, labelled, split
 from graindex.training.duplicates import duplicates_of
 from graindex.training.fingerprint import fingerprint, row_hashes
 from graindex.training.labels import label_notes, labels_of
@@ -219,8 +219,8 @@ def build_training_set(store: "Store", request: TrainingSetRequest) -> TrainingS
     kept, rows = labelled(request, entities, labels)
     features = features.take(kept)
     duplicates = duplicates_of(store, kind, rows, as_of)
-    described = with_samples(store, rows, request.split.columns, as_of)
-    assignment = assign(request.split, described, duplicates.pairs)
+    described_rows = described(store, kind, rows, request.split, as_of)
+    assignment = assign(request.split, described_rows, duplicates.pairs)
     counts = {
         "entities": entities.num_rows,
         "without label": entities.num_rows - rows.num_rows,

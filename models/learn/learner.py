@@ -84,6 +84,39 @@ class Fitted(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shapley:
+    """What each feature adds to each prediction: Shapley values.
+
+    Attributes:
+        base: what is predicted where nothing is known of a row.
+        values: (N, D); with the base they add up to the predictions.
+    """
+
+    base: float
+    values: Floats
+
+
+class Explained(Protocol):
+    """A fitted model of a number that says what its predictions rest on."""
+
+    def shapley(self, x: Floats) -> Shapley:
+        """Shapley values of features (N, D)."""
+        ...
+
+
+class Explainable(Protocol):
+    """A learner whose models say what their predictions rest on."""
+
+    def fit_to_explain(self, rows: Rows, seed: int) -> Explained:
+        """Fit without what predictions alone need, such as their spread.
+
+        Raises:
+            CannotLearnError: a target that never varies, or too few groups.
+        """
+        ...
+
+
 class Learner(Protocol):
     """A model with its parameters, not yet fitted."""
 

@@ -12,10 +12,10 @@ from models.learn.intervals import RESAMPLES, Intervals, bootstrap
 from models.learn.learner import Bools, Floats, Ints
 
 ALL = "all"
-NUMBER_METRICS = ("r2", "rmse", "mae", "spearman")
+NUMBER_METRICS = ("r2", "rmse", "mae", "mae_of_mean", "spearman")
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 OF_A_CLASS = ("precision", "recall", "f1")
-IN_LABEL_UNIT = frozenset({"rmse", "mae"})
+IN_LABEL_UNIT = frozenset({"rmse", "mae", "mae_of_mean"})
 
 _LEAST_PROBABILITY = 1e-15
 _MOST_FOLDS = 100
@@ -54,6 +54,8 @@ def number_metrics(
 ) -> list[Metric]:
     """R², RMSE, MAE and Spearman's rank correlation, of all rows and of each fold.
 
+    `mae_of_mean` is the MAE of who says the mean of the rows for each of them.
+
     Args:
         measured: (N,) labels.
         predicted: (N,) predictions.
@@ -71,6 +73,7 @@ def number_metrics(
         return np.stack(
             [
                 *_errors(weight, y, p),
+                _error_of_mean(weight, y),
                 weighted_spearman(weight, y, p),
                 weight @ within[chosen] / weight.sum(1),
             ],
@@ -115,6 +118,14 @@ def _errors(weight: Floats, measured: Floats, predicted: Floats) -> tuple[Floats
     flat = spread <= 1e-12 * (weight @ centred**2)
     r2 = np.where(flat, np.nan, 1 - squares / np.where(flat, 1, spread))
     return r2, np.sqrt(squares / total), weight @ np.abs(residual) / total
+
+
+def _error_of_mean(weight: Floats, measured: Floats) -> Floats:
+    """MAE of the weighted mean, (B,)."""
+    total = weight.sum(1)
+    mean = weight @ measured / total
+    error: Floats = (weight * np.abs(measured - mean[:, None])).sum(1) / total
+    return error
 
 
 def weighted_spearman(weight: Floats, one: Floats, other: Floats) -> Floats:

@@ -19,6 +19,7 @@ from models.learn.learner import (
     Floats,
     Prediction,
     Rows,
+    Shapley,
     TargetKind,
     Tensors,
     one_thread,
@@ -88,6 +89,14 @@ class RidgeFit:
             )
         return Prediction(number=number, std=std)
 
+    def shapley(self, x: Floats) -> Shapley:
+        """Shapley values of features (N, D): exact where features are taken for independent.
+
+        Štrumbelj and Kononenko, Knowl. Inf. Syst. 41 (2014) 647, eq. 9: each coefficient times
+        the distance of its scaled feature from the mean of the training rows.
+        """
+        return Shapley(self.intercept, self.scaling.apply(x) * self.coefficients)
+
     def tensors(self) -> dict[str, Floats]:
         """Everything that `predict` needs."""
         return {
@@ -133,6 +142,10 @@ class Ridge:
             raise CannotLearnError(message)
         with one_thread():
             return self._fit(rows, seed)
+
+    def fit_to_explain(self, rows: Rows, seed: int) -> RidgeFit:
+        """The same as `fit`."""
+        return self.fit(rows, seed=seed)
 
     def _fit(self, rows: Rows, seed: int) -> RidgeFit:
         penalties = np.asarray(self.penalties, float)

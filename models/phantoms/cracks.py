@@ -31,13 +31,15 @@ class DamageLaw:
     """How damaged a particle is expected to be, and how far particles stray from it.
 
     The particle's own damage is ``level * (1 + depth_slope * (depth - 1/2) + size_slope *
-    ln(d / median))``, not below 0; of what results, the share `coupling` is replaced by the mean of
-    the six nearest particles' own. The damage is that times a log-normal factor of mean 1.
+    ln(d / median) + crowding_slope * ln(median / distance))``, not below 0; of what results, the
+    share `coupling` is replaced by the mean of the six nearest particles' own. The damage is that
+    times a log-normal factor of mean 1.
 
     Attributes:
         level: damage of a particle of median size half-way between collector and separator.
         depth_slope: relative change from the collector (depth 0) to the separator (depth 1).
         size_slope: relative change per e-fold of the diameter d.
+        crowding_slope: relative change per e-fold that the six nearest centres are closer.
         coupling: with the six nearest, 0…1.
         noise: standard deviation of the factor's logarithm.
     """
@@ -45,12 +47,31 @@ class DamageLaw:
     level: float = 0.05
     depth_slope: float = 1.0
     size_slope: float = 0.5
+    crowding_slope: float = 0.0
     coupling: float = 0.2
     noise: float = 0.4
 
-    def expected(self, depth: Floats, log_size: Floats, nearest: npt.NDArray[np.intp]) -> Floats:
-        """Expected damage (N,) from depth (N,), ln(d / median) (N,) and the six nearest (N, 6)."""
-        own = self.level * (1 + self.depth_slope * (depth - 0.5) + self.size_slope * log_size)
+    def expected(
+        self,
+        depth: Floats,
+        log_size: Floats,
+        log_crowding: Floats,
+        nearest: npt.NDArray[np.intp],
+    ) -> Floats:
+        """Expected damage (N,).
+
+        Args:
+            depth: (N,).
+            log_size: (N,) ln(d / median).
+            log_crowding: (N,) ln(median / distance), of the mean distance to the six nearest.
+            nearest: (N, 6) places of the six nearest.
+        """
+        own = self.level * (
+            1
+            + self.depth_slope * (depth - 0.5)
+            + self.size_slope * log_size
+            + self.crowding_slope * log_crowding
+        )
         own = np.asarray(np.maximum(own, 0), dtype=np.float64)
         if nearest.shape[1] == 0:
             return own

@@ -91,7 +91,9 @@ def gather(config: ElectrodePhantom) -> Crowd:
         depth = 1 - depth
     law = config.damage
     log_size = np.log(diameters / config.diameter_um)
-    expected = law.expected(depth, log_size, six_nearest(box, centres))
+    nearest, distance_um = six_nearest(box, centres)
+    crowding = np.log(np.median(distance_um) / distance_um) if nearest.shape[1] else distance_um
+    expected = law.expected(depth, log_size, crowding, nearest)
     damage = law.draw(expected, stream(config, "damage"))
     centres -= [0, margin, margin]
     inside = _inside_fractions(config, shapes, bodies, centres)

@@ -139,8 +139,8 @@ def cycled_electrode(cycles: Literal[10, 50], seed: int = 0) -> ElectrodePhantom
     """A small electrode as after fast cycling: 128 × 160 × 160 voxels, about 200 particles.
 
     After 10 cycles damage is low and particles differ by depth, by size and by chance; after 50 it
-    is higher and more uniform, and neighbours go together. That is the course which Li et al. 2022
-    (Science 376, 517) report; the numbers are made up. Both stages of one seed have the same
+    is higher and more uniform, crowded particles have more of it, and neighbours go together. That
+    is the course which Li et al. 2022 (Science 376, 517) report; the numbers are made up. Both stages of one seed have the same
     particles in the same places.
 
     Raises:
@@ -148,7 +148,14 @@ def cycled_electrode(cycles: Literal[10, 50], seed: int = 0) -> ElectrodePhantom
     """
     laws = {
         10: DamageLaw(level=0.05, depth_slope=1.2, size_slope=0.8, coupling=0.1, noise=0.35),
-        50: DamageLaw(level=0.11, depth_slope=0.3, size_slope=0.2, coupling=0.6, noise=0.15),
+        50: DamageLaw(
+            level=0.11,
+            depth_slope=0.3,
+            size_slope=0.1,
+            crowding_slope=0.8,
+            coupling=0.2,
+            noise=0.15,
+        ),
     }
     if cycles not in laws:
         raise ValueError(f"cycles must be 10 or 50, got {cycles}")

@@ -123,11 +123,15 @@ def _offsets(box: Box, start: Floats, end: Floats) -> Floats:
     return offset
 
 
-def six_nearest(box: Box, centres: Floats) -> Pairs:
-    """The six nearest (N, 6) of each centre, nearest first; fewer columns when there are fewer."""
+def six_nearest(box: Box, centres: Floats) -> tuple[Pairs, Floats]:
+    """The six nearest (N, 6) of each centre, nearest first, and the mean distance to them (N,).
+
+    Fewer columns when there are fewer centres; the distance to nobody is 0.
+    """
     k = min(7, len(centres))
-    _, nearest = _tree(box, centres).query(centres, k=np.arange(2, k + 1))
-    return np.asarray(nearest, dtype=np.intp)
+    distance, nearest = _tree(box, centres).query(centres, k=np.arange(2, k + 1))
+    mean = distance.mean(axis=1) if k > 1 else np.zeros(len(centres))
+    return np.asarray(nearest, dtype=np.intp), np.asarray(mean, dtype=np.float64)
 
 
 def _tree(box: Box, centres: Floats) -> cKDTree:

@@ -79,6 +79,17 @@ QUERIES = (
 )
 
 
+_DRIVERS = """
+    SELECT part, feature, avg(importance_share) FILTER (strategy = 'draws') AS share_draws,
+           stddev(importance_share) FILTER (strategy = 'draws') AS sd_draws,
+           avg(importance_share) FILTER (strategy = 'seeds') AS share_seeds,
+           any_value(pearson_r) FILTER (strategy = 'model') AS pearson_r
+    FROM importances WHERE model = 'damage' AND part <> 'all' GROUP BY part, feature
+    QUALIFY row_number() OVER (PARTITION BY part ORDER BY share_draws DESC) <= 5
+    ORDER BY part, share_draws DESC
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command()(demo)
@@ -132,7 +143,7 @@ def demo(home: HomeOption = None) -> int:
         f'  graindex sql "SHOW ALL TABLES"{where}    what can be queried\n'
         f"  graindex similar {image}{where}\n"
         f"  graindex predict grain_diameter {unseen}{where}\n"
-        f"  graindex report grain_diameter -o grain_diameter.html{where}\n"
+        f"  graindex report damage -o damage.html{where}          what drives it, in pictures\n"
         f"  graindex lineage grain_diameter{where}       from the model to the files\n"
         f"  graindex replay grain_diameter{where}        build, train and compare again\n"
         f"  graindex status{where}"
@@ -162,8 +173,12 @@ def _train(store: "Store", image: str) -> int:
         if metric.part == "all" and metric.evaluation != "train"
     ]
     columns = ("model", "evaluation", "metric", "value", "lower", "upper", "unit", "rows")
-    emit(scores, Format.TABLE, columns, "Models, tested on specimens that they never saw")
+    emit(scores, Format.TABLE, columns, "Models, tested on what they never saw")
+    drivers = store.table(_DRIVERS)
+    emit(drivers.to_pylist(), Format.TABLE, drivers.column_names, "What drives the damage")
     for artefact in artefacts:
+        if artefact.card.features.entity != "micrograph":
+            continue
         shown = CLASS_COLUMNS if artefact.card.label.classes else NUMBER_COLUMNS
         rows = predict(artefact, [image], store=store)
         title = f"What {artefact.card.reference} says of an image that it never saw"

@@ -1,24 +1,24 @@
-"""The models of the demo: grain diameter as a number and roughness as a class, of the phantoms.
+"""The models of the demo: grain diameter and roughness of images, damage of particles.
 
 Out of scope: training them (`graindex train`) and the phantoms (`demo_collections`).
 """
 
 from typing import TYPE_CHECKING
 
-from orchestration.cli.demo_collections import SEM
+from orchestration.cli.demo_collections import ELECTRODES, SEM
 
 if TYPE_CHECKING:
     from graindex.features.definition import FeatureSet
     from graindex.store import Store
     from graindex.trained.definition import ModelDefinition
 
-FEATURES = "pooled_features"
-GRAIN, ROUGHNESS = "grain_diameter", "roughness"
+FEATURES, ATTRIBUTES = "pooled_features", "particle_attributes"
+GRAIN, ROUGHNESS, DAMAGE = "grain_diameter", "roughness", "damage"
 _AUTHOR = "graindex demo"
 
 
 def write_models(store: "Store") -> list[str]:
-    """Register the feature set of the demo and declare its models; returns their names.
+    """Register the feature sets of the demo and declare its models; returns their names.
 
     Raises:
         FeatureError: the phantoms have no vectors yet.
@@ -27,31 +27,43 @@ def write_models(store: "Store") -> list[str]:
     from graindex.features.registry import register_feature_set
     from graindex.trained.definition import save_definition
 
-    registered = register_feature_set(store, feature_set(), author=_AUTHOR)
-    save_feature_set(store.location, registered.definition)
+    for wanted in feature_sets():
+        registered = register_feature_set(store, wanted, author=_AUTHOR)
+        save_feature_set(store.location, registered.definition)
     definitions = model_definitions()
     for definition in definitions:
         save_definition(store.location, definition)
     return [definition.name for definition in definitions]
 
 
-def feature_set() -> "FeatureSet":
-    """Pooled features of the images."""
+def feature_sets() -> "list[FeatureSet]":
+    """Pooled features of the images, and attributes of the particles in volumes."""
     from graindex.features.files import make_feature_set
+    from schemas.particle_columns import DAMAGE_ATTRIBUTES
 
-    return make_feature_set(
-        {
-            "name": FEATURES,
-            "entity": "micrograph",
-            "description": "Pooled features of the image, from the frozen encoder.",
-            "features": [{"vector": "micrographs"}],
-        }
-    )
+    pooled = {
+        "name": FEATURES,
+        "entity": "micrograph",
+        "description": "Pooled features of the image, from the frozen encoder.",
+        "features": [{"vector": "micrographs"}],
+    }
+    attributes = {
+        "name": ATTRIBUTES,
+        "entity": "particle",
+        "particles": "particles_3d",
+        "description": "Attributes of particles that no crack decides.",
+        "features": [
+            {"columns": [f"particles_3d.{name}" for name in DAMAGE_ATTRIBUTES]},
+            {"columns": ["samples.cycles"]},
+        ],
+    }
+    return [make_feature_set(pooled), make_feature_set(attributes)]
 
 
 def model_definitions() -> "list[ModelDefinition]":
-    """A number and a class, each evaluated on specimens that were left out."""
+    """Two of images, evaluated on specimens that were left out; one of particles, on blocks."""
     from graindex.trained.definition import ModelDefinition
+    from graindex.trained.explain_request import ExplainRequest
     from graindex.training.labels import LabelRequest
     from graindex.training.splits import SplitRequest
 
@@ -76,5 +88,18 @@ def model_definitions() -> "list[ModelDefinition]":
             split=SplitRequest(kind="kfold", folds=4, balanced=True),
             description="Roughness of the fracture faces of a phantom, smooth or rough.",
             **common,
+        ),
+        ModelDefinition(
+            name=DAMAGE,
+            method="forest",
+            feature_set=ATTRIBUTES,
+            label=LabelRequest(name="damage"),
+            datasets=(ELECTRODES,),
+            where="NOT touches_border",
+            split=SplitRequest(kind="kfold", by=("block",), allow_leakage=True),
+            parameters={"trees": 100},
+            explain=ExplainRequest(compare="cycles", draws=10, seeds=10),
+            limits=("Synthetic electrodes: says nothing of real ones.",),
+            description="Cracks' share of a particle, from where and what it is.",
         ),
     ]

@@ -76,7 +76,7 @@ def test_units_are_told_by_the_name_and_numbers_tell_a_unit():
         told_elsewhere = {
             "value_number", "uncertainty", "bin_lower", "bin_upper", "value", "std", "label_number",
             "metric_value", "metric_lower", "metric_upper", "curve_x", "curve_y",
-            "predicted_number", "predicted_std",
+            "predicted_number", "predicted_std", "feature_value", "shap_value", "importance",
         }  # fmt: skip
         if field.kind in NUMERIC and field.name not in told_elsewhere:
             assert field.unit is not None, field.name

@@ -37,7 +37,7 @@ def test_a_file_may_leave_its_name_to_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("method: forest\nfeature_set: q\nlabel: x\n", "'forest' is unknown; there are ridge"),
+        ("method: grove\nfeature_set: q\nlabel: x\n", "'grove' is unknown; there are forest"),
         (f"{YAML}colour: red\n", "colour: Extra inputs"),
         (YAML.replace("inner_folds", "inner_fold"), "no parameter 'inner_fold'; there are"),
         (YAML.replace("standard]]", "round]]"), "parameters of method ridge"),

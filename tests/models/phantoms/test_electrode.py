@@ -302,8 +302,12 @@ def test_damage_at_ten_cycles_follows_depth_and_at_fifty_is_higher_and_more_unif
 def test_the_law_is_what_it_says() -> None:
     law = DamageLaw(level=0.1, depth_slope=1, size_slope=0.5, coupling=0.5, noise=0.3)
     depth, size = np.array([0.0, 1.0]), np.array([0.0, 0.2])
-    expected = law.expected(depth, size, np.array([[1], [0]]))
+    expected = law.expected(depth, size, np.zeros(2), np.array([[1], [0]]))
     np.testing.assert_allclose(expected, (0.05 + 0.16) / 2)
+    crowded = DamageLaw(level=0.1, depth_slope=0, size_slope=0, crowding_slope=2, coupling=0)
+    none, log_crowding = np.zeros(2), np.array([0.0, 0.5])
+    own = crowded.expected(none, none, log_crowding, np.array([[1], [0]]))
+    np.testing.assert_allclose(own, [0.1, 0.2])
     drawn = law.draw(np.full(20_000, 0.1), np.random.default_rng(0))
     assert drawn.mean() == pytest.approx(0.1, rel=0.01)
     assert np.log(drawn).std() == pytest.approx(0.3, rel=0.02)

@@ -84,10 +84,11 @@ def test_balls_are_packed_without_overlap_to_the_stated_fraction() -> None:
     assert gap.min() >= -0.1 - 1e-9
     assert np.all(centres[:, 0] - diameters / 2 >= 1 - 0.05)
     assert np.all(centres[:, 0] + diameters / 2 <= 31 + 0.05)
-    nearest = six_nearest(box, centres)
+    nearest, distance_um = six_nearest(box, centres)
     distance = np.linalg.norm(offset, axis=2)
     np.fill_diagonal(distance, np.inf)
     np.testing.assert_array_equal(np.sort(nearest), np.sort(np.argsort(distance)[:, :6]))
+    np.testing.assert_allclose(distance_um, np.sort(distance)[:, :6].mean(axis=1))
 
 
 def test_too_many_particles_are_refused() -> None:

@@ -1,0 +1,220 @@
+"""What drives a model, as rows of the tables `shap_values` and `importances`.
+
+Out of scope: importance itself (`models.explain`), pictures (`graindex.trained.driver_figures`).
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from graindex.errors import ModelError
+from graindex.progress import report
+from graindex.trained.explain_request import ExplainRequest
+from graindex.trained.learning import Learning
+from graindex.training.assembling import with_samples
+from models.explain.importance import Importance, grouped, importance_of, repeated
+from models.learn.learner import CannotLearnError, Explainable, Explained, Floats, Ints, Rows
+from models.learn.metrics import ALL
+
+if TYPE_CHECKING:
+    from graindex.store import Store
+
+Record = dict[str, Any]
+_NUMBER_OF_A_VECTOR = re.compile(r"\[\d+\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """What drives a model, the model itself left out.
+
+    Attributes:
+        shap: rows of the table `shap_values`.
+        importances: rows of the table `importances`.
+    """
+
+    shap: Sequence[Record] = field(default=())
+    importances: Sequence[Record] = field(default=())
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the rows that were looked at, all of them first."""
+        return tuple(dict.fromkeys(row["part"] for row in self.importances))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features:
+    """G features over D columns of a matrix: the numbers of a vector are one feature.
+
+    `columns` has for each its columns, `values` (N, G) what a person would read; NaN for a vector.
+    """
+
+    names: tuple[str, ...]
+    columns: Sequence[Ints]
+    values: Floats
+
+
+def drivers_of(
+    store: "Store",
+    learner: Any,
+    fitted: Any,
+    learning: Learning,
+    matrix: Floats,
+    names: Sequence[str],
+    request: ExplainRequest,
+    seed: int,
+) -> Drivers:
+    """What drives a model of numbers; nothing where it looks at a single feature.
+
+    Args:
+        store: where specimens lie, of which a comparison asks.
+        learner: a learner.
+        fitted: its model of all rows that trained.
+        learning: the training set.
+        matrix: (N, D) features of all rows.
+        names: of the D columns.
+        request: what is asked for.
+        seed: of the draws.
+
+    Raises:
+        ModelError: a comparison by a column that is not there, or rows that allow no fit.
+    """
+    features = _features(learning, names)
+    if not hasattr(fitted, "shapley") or len(features.names) < 2:
+        _refuse_to_ask(request, len(features.names))
+        return Drivers()
+    shap: list[Record] = []
+    importances: list[Record] = []
+    for part, chosen in _parts(store, learning, request).items():
+        whole = Rows(matrix, learning.target, learning.groups, learning.weight)
+        rows = whole.of(chosen)
+        kept = _kept(chosen, request.rows, seed)
+        try:
+            model = fitted if part == ALL else cast(Explainable, learner).fit_to_explain(rows, seed)
+            found = list(_importances(learner, model, rows, features, request, seed, part))
+        except CannotLearnError as error:
+            raise ModelError(f"what drives {part} cannot be told: {error}") from error
+        importances += [row for one in found for row in _importance_records(one, part, features)]
+        shap += _shap_records(model, learning, matrix, features, kept, part)
+    return Drivers(shap, importances)
+
+
+def _refuse_to_ask(request: ExplainRequest, features: int) -> None:
+    if request.draws or request.seeds or request.compare:
+        why = "it looks at a single feature" if features < 2 else "its method does not tell"
+        message = f"explain asks what drives the model, and {why}: leave explain out"
+        raise ModelError(message)
+
+
+def _features(learning: Learning, names: Sequence[str]) -> _Features:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(_NUMBER_OF_A_VECTOR.sub("", name), []).append(place)
+    raw = learning.training_set.features
+    values = np.full((len(learning.target), len(places)), np.nan)
+    for column, name in enumerate(places):
+        if name in raw.column_names and len(places[name]) == 1:
+            values[:, column] = raw[name].to_numpy()
+    columns = [np.array(own, np.int64) for own in places.values()]
+    return _Features(tuple(places), columns, values)
+
+
+def _parts(
+    store: "Store", learning: Learning, request: ExplainRequest
+) -> Mapping[str, "np.typing.NDArray[np.bool_]"]:
+    """Rows (N,) of each part: all that train, and those of each value that is compared."""
+    parts = {ALL: learning.final}
+    if request.compare is None:
+        return parts
+    found, name = learning.training_set, request.compare
+    rows = with_samples(store, found.rows, (name,), found.lake_snapshot)
+    if name not in rows.column_names:
+        message = f"explain compares by {name!r}, which is no column of samples"
+        raise ModelError(message)
+    values = rows[name].to_pylist()
+    known = sorted({value for value in values if value is not None}, key=_order)
+    if len(known) < 2:
+        message = f"explain compares by {name!r}, of which the rows have {len(known)} value"
+        raise ModelError(message)
+    for value in known:
+        own = np.array([one == value for one in values]) & learning.final
+        parts[f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"] = own
+    return parts
+
+
+def _order(value: object) -> tuple[bool, Any]:
+    return (isinstance(value, str), value)
+
+
+def _kept(chosen: "np.typing.NDArray[np.bool_]", most: int, seed: int) -> Ints:
+    """Places of at most so many of the chosen rows, in order."""
+    places = np.flatnonzero(chosen)
+    if len(places) <= most:
+        return places
+    return np.sort(np.random.default_rng(seed).permutation(places)[:most])
+
+
+def _importances(
+    learner: Any,
+    model: Explained,
+    rows: Rows,
+    features: _Features,
+    request: ExplainRequest,
+    seed: int,
+    part: str,
+) -> Iterator[Importance]:
+    yield importance_of(model.shapley(rows.x).values, rows, features.columns, "model")
+    if part == ALL and request.compare is not None:
+        return  # what is compared is repeated
+    yield from repeated(
+        learner,
+        rows,
+        features.columns,
+        draws=request.draws,
+        draw_rows=request.draw_rows,
+        seeds=request.seeds,
+        seed=seed,
+        told=partial(report, f"what drives {part}"),
+    )
+
+
+def _importance_records(one: Importance, part: str, features: _Features) -> Iterator[Record]:
+    for place, name in enumerate(features.names):
+        pearson = float(one.pearson[place])
+        yield {
+            "part": part,
+            "strategy": one.strategy,
+            "repeat": one.repeat,
+            "feature": name,
+            "importance": float(one.total[place]),
+            "importance_share": float(one.share[place]),
+            "pearson_r": pearson if np.isfinite(pearson) else None,
+            "row_count": one.rows,
+        }
+
+
+def _shap_records(
+    model: Explained,
+    learning: Learning,
+    matrix: Floats,
+    features: _Features,
+    kept: Ints,
+    part: str,
+) -> Iterator[Record]:
+    values = grouped(model.shapley(matrix[kept]).values, features.columns)
+    ids = learning.training_set.rows["entity_id"].to_pylist()
+    datasets = learning.training_set.rows["dataset"].to_pylist()
+    for at, row in enumerate(kept.tolist()):
+        for place, name in enumerate(features.names):
+            raw = float(features.values[row, place])
+            yield {
+                "part": part,
+                "entity_id": ids[row],
+                "dataset": datasets[row],
+                "feature": name,
+                "feature_value": raw if np.isfinite(raw) else None,
+                "shap_value": float(values[at, place]),
+            }

@@ -1,0 +1,1 @@
+"""What columns, models and images have to say for themselves: correlations, importance, maps."""
