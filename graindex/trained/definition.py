@@ -27,6 +27,7 @@ from graindex.trained.explain_request import ExplainRequest
 from graindex.trained.methods import METHODS, all_parameters, learner_of
 from graindex.training.annotated import ANNOTATED_IMAGES, ANNOTATIONS
 from graindex.training.labels import LabelRequest
+from graindex.training.plain_images import PLAIN_IMAGES
 from graindex.training.request import TrainingSetRequest
 from graindex.training.splits import SplitRequest
 from schemas.fields import FIELDS
@@ -55,7 +56,8 @@ class ModelDefinition(BaseModel):
         name: its name, small letters, digits and underscores.
         method: how it learns, see `graindex.trained.methods`.
         feature_set: features, ``name`` for the newest version or ``name@version``. A network that
-            finds particles looks at annotated images: leave it and the label out.
+            finds particles looks at annotated images: leave it and the label out. A network that
+            looks at images takes one for architecture descriptors alone.
         label: what is learned; a name stands for a request with the defaults.
         datasets: only entities of these collections; of all when empty.
         where: SQL condition over the columns of the entities' catalog.
@@ -88,8 +90,10 @@ class ModelDefinition(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _networks_see_annotated_images(cls, given: Any) -> Any:
+    def _networks_see_images(cls, given: Any) -> Any:
         method = METHODS.get(given.get("method", "")) if isinstance(given, dict) else None
+        if method is not None and method.sees_images:
+            return _of_plain_images(given)
         if method is None or method.kind != "particles":
             return given
         own = {"feature_set": ANNOTATED_IMAGES, "label": ANNOTATIONS}
@@ -133,6 +137,26 @@ class ModelDefinition(BaseModel):
         content = self.model_dump(mode="json", exclude={"description"})
         content["parameters"] = all_parameters(learner_of(self.method, self.parameters))
         return sha256(json.dumps(content, sort_keys=True))
+
+
+def _of_plain_images(given: Any) -> Any:
+    """Fields of a network on images, with the feature set of plain images where it takes none.
+
+    Raises:
+        ValueError: it is given features that it does not look at, or none that it needs.
+    """
+    parameters = given.get("parameters") or {}
+    described = isinstance(parameters, dict) and parameters.get("architecture") == "descriptors"
+    named = "feature_set" in given
+    if described and not named:
+        raise ValueError("architecture descriptors joins features to the image: give feature_set")
+    if not described and named and str(given["feature_set"]).partition("@")[0] != PLAIN_IMAGES:
+        message = (
+            f"{given['method']} looks at images alone: leave feature_set out, or take architecture "
+            "descriptors"
+        )
+        raise ValueError(message)
+    return {"feature_set": PLAIN_IMAGES} | given
 
 
 def read_definition(path: Path, name: str | None = None) -> ModelDefinition:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from graindex.trained.card import MetricCard
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.drivers import Drivers, drivers_of
+from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.learning import Learning, refuse_the_label
 from graindex.trained.scores import (
     fit_final,
@@ -22,7 +23,7 @@ from graindex.trained.scores import (
     score_training,
 )
 from graindex.trained.units import learned_unit, unit_of
-from models.learn.learner import Curve, Learner
+from models.learn.learner import Curve, Floats, Learner
 
 if TYPE_CHECKING:
     from graindex.store import Store
@@ -44,7 +45,7 @@ class Fit:
         curves: of the training.
         network: what a network needs beside its weights; None for models of features.
         notes: what else a person should know of it.
-        pictures: captions with PNGs, for its page.
+        pictures: captions with JPEGs or PNGs, for its page.
         drivers: what drives it.
     """
 
@@ -102,5 +103,16 @@ def fit_rows(
         metrics=metric_cards(scored, unit),
         predictions=[row for one in scored for row in prediction_records(learning, one, {})],
         curves=fitted.curves,
+        pictures=_pictures(learning, fitted, matrix, definition.seed),
         drivers=drivers,
     )
+
+
+def _pictures(
+    learning: Learning, fitted: object, matrix: Floats, seed: int
+) -> list[tuple[str, bytes]]:
+    if not isinstance(fitted, FittedOverImages):
+        return []
+    from graindex.trained.image_maps import map_pictures  # noqa: PLC0415
+
+    return list(map_pictures(learning, fitted, matrix, seed))

@@ -19,9 +19,11 @@ from graindex.features.registry import register_feature_set
 from graindex.files import sha256
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.methods import METHODS
+from graindex.training import plain_images
 from graindex.training.annotated import FEATURES
 from graindex.training.assembling import described
 from graindex.training.duplicates import duplicates_of
+from graindex.training.plain_images import PLAIN_IMAGES
 from graindex.training.splits import assign, learning_rows
 from graindex.training.training_set import TrainingSet, build_training_set
 from models.learn.evaluation import Fold
@@ -125,6 +127,8 @@ def training_set_of(store: "Store", definition: ModelDefinition, *, author: str)
     """
     if METHODS[definition.method].kind == "particles":
         register_feature_set(store, FEATURES, author=author)
+    if definition.feature_set == PLAIN_IMAGES:
+        register_feature_set(store, plain_images.FEATURES, author=author)
     return build_training_set(store, definition.request())
 
 

@@ -13,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from graindex.errors import ModelError
 from graindex.settings import first_problem
+from graindex.trained.image_rows import OverImages
 from models.learn.forest import Forest
+from models.learn.image_regression.learner import ImageRegression
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge
@@ -35,6 +37,7 @@ class Method:
         code_version: raised when the same rows come to another model.
         headline: metric that stands for the model in a list.
         title: for people.
+        sees_images: whether it learns from the pixels of images, and features beside them.
     """
 
     learner: type[Any]
@@ -42,10 +45,14 @@ class Method:
     code_version: str
     headline: str
     title: str
+    sees_images: bool = False
 
 
 METHODS: dict[str, Method] = {
     "forest": Method(Forest, "number", "1", "r2", "random forest"),
+    "image-network": Method(
+        ImageRegression, "number", "1", "r2", "convolutional network on images", sees_images=True
+    ),
     "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
     "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
     "mask-rcnn": Method(MaskRcnnLearner, "particles", MASK_RCNN_VERSION, "f1_50", "Mask R-CNN"),
@@ -87,14 +94,16 @@ def learner_of(name: str, parameters: Mapping[str, object]) -> Learner | Network
 
 
 def row_learner_of(name: str, parameters: Mapping[str, object]) -> Learner:
-    """The same for methods that learn from rows of features.
+    """The same for methods that learn from rows: of features, or with images that rows name.
 
     Raises:
         ModelError: as `learner_of`, or the method learns from images.
     """
-    learner = learner_of(name, parameters)
+    learner: Any = learner_of(name, parameters)
     if method_of(name).kind == "particles":
         raise ModelError(f"method {name} learns from images, not from features")
+    if method_of(name).sees_images:
+        return OverImages(learner)
     return cast("Learner", learner)
 
 

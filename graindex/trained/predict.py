@@ -30,6 +30,8 @@ from graindex.trained.image_features import (
     image_columns,
     refuse_store_features,
 )
+from graindex.trained.image_rows import FittedOverImages, placed
+from graindex.trained.over_images import contents
 from graindex.trained.seen import SeenImage, see_image
 from models.learn.learner import Prediction
 from schemas.ddl import literal
@@ -121,8 +123,13 @@ def _of_store(artefact: Artefact, store: "Store", known: Mapping[str, str]) -> d
     wanted = pc.is_in(found.entities["entity_id"], value_set=pa.array(list(known)))
     matrix = FittedFeatures.from_json(card.features.fitted).apply(found.columns, found.entities)
     mask = np.asarray(wanted.to_numpy(zero_copy_only=False), bool)
-    prediction = artefact.fitted().predict(matrix[mask])
     keys = found.entities["entity_id"].filter(wanted).to_pylist()
+    fitted = artefact.fitted()
+    if isinstance(fitted, FittedOverImages):
+        images = contents(store, keys, store.snapshot())
+        prediction = fitted.seeing(images).predict(placed(matrix[mask]))
+    else:
+        prediction = fitted.predict(matrix[mask])
     return {key: prediction_record(card, key, prediction, row) for row, key in enumerate(keys)}
 
 
@@ -147,7 +154,12 @@ def _predicted(
     card = artefact.card
     columns = image_columns(card, images, encoder)
     matrix = FittedFeatures.from_json(card.features.fitted).apply(columns)
-    prediction = artefact.fitted().predict(matrix)
+    fitted = artefact.fitted()
+    if isinstance(fitted, FittedOverImages):
+        seeing = fitted.seeing([image.content for image in images])
+        prediction = seeing.predict(placed(matrix))
+    else:
+        prediction = fitted.predict(matrix)
     return {
         image.uri: prediction_record(card, image.uri, prediction, row)
         for row, image in enumerate(images)

@@ -53,17 +53,21 @@ def report_page(
 
     left_out = [row for row in predictions if row["evaluation"] != "train"]
     shown = left_out or list(predictions)
+    method = METHODS[card.method.name]
     is_network = card.network is not None
+    learning = "mean squared error" if method.sees_images else None
+    learning = "loss, and F1 of validation patches" if is_network else learning
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["figures"] = significant
     return environment.from_string(PAGE).render(
         card=card,
-        title=METHODS[card.method.name].title,
+        title=method.title,
         result=_picture(result_figure(card, shown)),
         of_training=bool(predictions) and not left_out,
-        curves=_picture(curves_figure(curves, over_epochs=is_network)) if curves else None,
+        curves=_picture(curves_figure(curves, over_epochs=learning)) if curves else None,
+        over_epochs=learning,
         is_network=is_network,
-        pictures=[(caption, _jpeg(data)) for caption, data in pictures],
+        pictures=[(caption, _image(data)) for caption, data in pictures],
         drivers=[(caption, _picture(png)) for caption, png in driver_figures(drivers, unit)],
         metrics=_of_all(card),
         classes=_of_classes(card),
@@ -202,6 +206,10 @@ def _split(card: Card) -> str:
     split = card.training_set.request["split"]
     told = f"{split['kind']} by {', '.join(split['by'])}"
     return f"{told}, {split['folds']} folds" if split["kind"] == "kfold" else told
+
+
+def _image(data: bytes) -> str:
+    return _picture(data) if data.startswith(b"\x89PNG") else _jpeg(data)
 
 
 def _picture(png: bytes) -> str:

@@ -38,6 +38,7 @@ from graindex.trained.kept import kept_model, newest_run
 from graindex.trained.learning import Learning, learning_of, training_set_of, warnings_of
 from graindex.trained.methods import METHODS, all_parameters, learner_of
 from graindex.trained.networks import fit_network
+from graindex.trained.over_images import over_images
 from graindex.trained.report import report_page
 from graindex.trained.scores import curve_records
 from graindex.training.registered import register_training_set
@@ -138,6 +139,8 @@ def fit_model(
     learner: Any = learner_of(definition.method, definition.parameters)
     if learning.kind == "particles":
         return fit_network(store, definition, learner, learning, checkpoints=checkpoints)
+    if METHODS[definition.method].sees_images:
+        learner, learning = over_images(store, learner, learning, definition.name, checkpoints)
     return fit_rows(store, definition, learner, learning)
 
 

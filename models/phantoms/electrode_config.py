@@ -140,8 +140,8 @@ def cycled_electrode(cycles: Literal[10, 50], seed: int = 0) -> ElectrodePhantom
 
     After 10 cycles damage is low and particles differ by depth, by size and by chance; after 50 it
     is higher and more uniform, crowded particles have more of it, and neighbours go together. That
-    is the course which Li et al. 2022 (Science 376, 517) report; the numbers are made up. Both stages of one seed have the same
-    particles in the same places.
+    is the course which Li et al. 2022 (Science 376, 517) report; the numbers are made up. Both
+    stages of one seed have the same particles in the same places.
 
     Raises:
         ValueError: for another number of cycles.

@@ -1,0 +1,168 @@
+"""Where networks on images look: channels that go with the number, and Grad-CAM, as pictures.
+
+Out of scope: both kinds of maps (`models.explain`).
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graindex.trained.image_rows import FittedOverImages
+from graindex.trained.learning import Learning
+from models.explain.channel_maps import channel_correlations, channel_maps, segmented
+from models.explain.grad_cam import grad_cam
+from models.learn.learner import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DPI = 110
+_HIGH, _LOW = "#0072B2", "#D55E00"  # Okabe and Ito
+_SHUFFLES = 200
+_PANELS = ("image", "channels of high numbers", "channels of low numbers", "Grad-CAM")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Correlations of channels (K, C) with the label, and (S, K, C) with shuffled ones."""
+
+    correlations: Floats
+    shuffled: Floats
+
+
+def map_pictures(
+    learning: Learning, fitted: FittedOverImages, matrix: Floats, seed: int
+) -> Iterator[tuple[str, bytes]]:
+    """Captions with PNGs: the channels, and where they answer in three images.
+
+    Args:
+        learning: the training set, whose rows name the images.
+        fitted: networks that were trained on all of its rows that train.
+        matrix: (N, 1 + D) rows.
+        seed: of the shuffles.
+    """
+    rows = np.flatnonzero(learning.final)
+    seen = _channels(learning, fitted, rows, seed)
+    yield (
+        "Correlation of each channel of the last feature maps with the label, and, grey, with "
+        f"labels that were shuffled between specimens {_SHUFFLES} times: what chance alone gives.",
+        _histogram(seen),
+    )
+    order = rows[np.argsort(learning.target[rows], kind="stable")]
+    places = {"lowest": order[0], "median": order[len(order) // 2], "highest": order[-1]}
+    paths = learning.training_set.rows["path"].to_pylist()
+    for name, row in places.items():
+        told = f"{name} label: {paths[row]}, {learning.target[row]:.3g}"
+        yield (
+            f"{told}. Pixels above the median of the map stay bright. Networks were trained on it.",
+            _picture(fitted, seen, matrix[row]),
+        )
+
+
+def _channels(
+    learning: Learning, fitted: FittedOverImages, rows: npt.NDArray[np.int64], seed: int
+) -> _Seen:
+    pooled = fitted.networks.pooled([fitted.images[row] for row in rows])  # (K, N, C)
+    target = learning.target[rows]
+    groups, group = np.unique(learning.groups[rows], return_inverse=True)
+    of_group = np.array([target[group == number].mean() for number in range(len(groups))])
+    rng = np.random.default_rng(seed)
+    shuffled = [
+        [channel_correlations(one, rng.permutation(of_group)[group]) for one in pooled]
+        for _ in range(_SHUFFLES)
+    ]
+    found = [channel_correlations(one, target) for one in pooled]
+    return _Seen(np.array(found), np.array(shuffled))
+
+
+def _histogram(seen: _Seen) -> bytes:
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(5.6, 3.2), dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.linspace(-1, 1, 41).tolist()
+    known = seen.correlations[np.isfinite(seen.correlations)]
+    chance = seen.shuffled[np.isfinite(seen.shuffled)]
+    share = known.size / max(chance.size, 1)
+    axes.hist(chance, edges, weights=np.full(chance.size, share), color="#bbbbbb", label="shuffled")
+    for sign, colour, name in ((known > 0, _HIGH, "positive"), (known < 0, _LOW, "negative")):
+        axes.hist(known[sign], edges, color=colour, alpha=0.7, label=name)
+    axes.set_xlabel("Pearson correlation with the label")
+    axes.set_ylabel("channels")
+    axes.legend(fontsize=7, frameon=False)
+    axes.grid(alpha=0.3)
+    return _png(figure)
+
+
+def _picture(fitted: FittedOverImages, seen: _Seen, row: Floats) -> bytes:
+    """The image, its two segmentations and its evidence side by side."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    networks = fitted.networks
+    grey = fitted.images[int(row[0])]
+    crop = networks.seen(grey)
+    high, low = _mean_maps(fitted, seen, grey, crop.shape)
+    figure = Figure(figsize=(10.4, 3.0), dpi=_DPI, layout="constrained")
+    panels = figure.subplots(1, len(_PANELS))
+    for axes, title in zip(panels, _PANELS, strict=True):
+        axes.imshow(crop, cmap="gray")
+        axes.set_title(title, fontsize=8)
+        axes.set_axis_off()
+    for axes, values, colour in ((panels[1], high, _HIGH), (panels[2], low, _LOW)):
+        _covered(axes, values, colour)
+        if np.ptp(values) == 0:
+            axes.set_title(f"{axes.get_title()}: none", fontsize=8)
+    evidence = _evidence(fitted, grey, row[1:])
+    most = float(np.abs(evidence).max()) or 1.0
+    drawn = panels[3].imshow(evidence, cmap="RdBu", vmin=-most, vmax=most, alpha=0.6)
+    bar = figure.colorbar(drawn, ax=panels[3], ticks=[-most, most], shrink=0.8)
+    bar.ax.set_yticklabels(["lower", "higher"], fontsize=7)
+    return _png(figure)
+
+
+def _mean_maps(
+    fitted: FittedOverImages, seen: _Seen, grey: npt.NDArray[Any], shape: tuple[int, ...]
+) -> tuple[Floats, Floats]:
+    """Positive and negative map, each network's brought to one scale before the mean."""
+    both = [
+        channel_maps(maps, correlations, (shape[0], shape[1]))
+        for maps, correlations in zip(fitted.networks.maps(grey), seen.correlations, strict=True)
+    ]
+    high, low = (np.mean([_standard(pair[sign]) for pair in both], axis=0) for sign in (0, 1))
+    return high, low
+
+
+def _standard(values: Floats) -> Floats:
+    spread = float(values.std())
+    return np.asarray((values - values.mean()) / (spread if spread > 0 else 1.0))
+
+
+def _evidence(fitted: FittedOverImages, grey: npt.NDArray[Any], descriptors: Floats) -> Floats:
+    """Positive less negative evidence, the mean over networks."""
+    networks = fitted.networks
+    given = networks.inputs(grey, descriptors if networks.config.descriptors else None)
+    found = []
+    for member, (image, own) in zip(networks.members, given, strict=True):
+        positive, negative = grad_cam(member.network, image, own)
+        found.append(positive - negative)
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _covered(axes: "Axes", values: Floats, colour: str) -> None:
+    """Darken what lies at or below the median, and outline the rest."""
+    mask = segmented(values)
+    veil = np.zeros((*mask.shape, 4))
+    veil[~mask] = (0, 0, 0, 0.75)
+    axes.imshow(veil)
+    if mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.6)
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,125 @@
+"""Several networks, each stopped by other groups: K-fold validation within the training images.
+
+As published (Murakami et al. 2025): the networks of a four-fold validation predict together. Their
+errors on the images that each of them did not learn from say how far a prediction may be off.
+Out of scope: the training of one of them (`training`), the outer folds (`models.learn.evaluation`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+
+from models.learn.image_regression.config import NetworkConfig
+from models.learn.image_regression.fitted import Member
+from models.learn.image_regression.inference import outputs
+from models.learn.image_regression.levels import Equalise, Levels
+from models.learn.image_regression.options import TrainingOptions
+from models.learn.image_regression.records import EpochRecord
+from models.learn.image_regression.scales import Prepared, Scales
+from models.learn.image_regression.training import train
+from models.learn.inner import inner_folds
+from models.learn.learner import Bools, Rows
+from models.segment.learner import Progress
+from models.segment.star_convex.fitting import torch_threads
+
+_HOLD_OUT_FOLDS = 4
+"""Of which a single network takes the first: it sets a quarter of the groups aside."""
+
+
+def folds_of(rows: Rows, networks: int, seed: int) -> list[tuple[Bools, Bools]]:
+    """Masks of training and validation images, one pair for each network, by group.
+
+    Args:
+        rows: of all images, in a fixed order.
+        networks: how many; 1: a quarter of the groups validates; else at most one for each group.
+        seed: of the draw.
+
+    Raises:
+        CannotLearnError: fewer than two groups.
+    """
+    folds = list(inner_folds(rows, 0, networks if networks > 1 else _HOLD_OUT_FOLDS, seed))
+    return folds if networks > 1 else folds[:1]
+
+
+def fit_members(
+    rows: Rows,
+    images: Sequence[Levels],
+    config: NetworkConfig,
+    options: TrainingOptions,
+    *,
+    equalise: Equalise,
+    networks: int,
+    checkpoints: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[tuple[Member, ...], float]:
+    """Train every network.
+
+    Args:
+        rows: of all images.
+        images: pixels of each row.
+        config: of the networks.
+        options: of the trainings; each has a seed of its own that follows from theirs.
+        equalise: as the pixels were made.
+        networks: see `folds_of`.
+        checkpoints: folder with a folder for each network, gone on from; None: nothing is kept.
+        progress: told how many epochs are done, and how many there are at most.
+
+    Returns:
+        The networks, and the weighted root mean squared error on images that were left out, in the
+        unit of the target. It is a little too small, as these images chose the epoch.
+
+    Raises:
+        CannotLearnError: fewer than two groups.
+        ImageRegressionError: see `train`, or a network whose images all have the same target.
+        StarConvexError: a checkpoint of another training.
+        EncoderUnavailableError: see `build_network`.
+    """
+    folds = folds_of(rows, networks, options.seed)
+    scales = [
+        Scales.fit(rows.of(training), list(compress(images, training))) for training, _ in folds
+    ]
+    members = []
+    squared = total = 0.0
+    for number, ((training, validation), scale) in enumerate(zip(folds, scales, strict=True), 1):
+        held = _prepared(rows, images, validation, scale, equalise)
+
+        def told(record: EpochRecord, number: int = number) -> None:
+            if progress is not None:
+                done = (number - 1) * options.epochs + record.epoch
+                progress(done, len(folds) * options.epochs)
+
+        trained = train(
+            config,
+            _prepared(rows, images, training, scale, equalise),
+            held,
+            replace(options, seed=_seed(options.seed, number)),
+            checkpoints=None if checkpoints is None else checkpoints / f"network-{number}",
+            progress=told,
+        )
+        members.append(Member(trained.network, scale, trained.curve, trained.best_epoch))
+        with torch_threads(options.threads):
+            found = scale.back(outputs(trained.network, held, options.crop_px))
+        weight = rows.weight[validation]
+        squared += float(weight @ (found - rows.target[validation]) ** 2)
+        total += float(weight.sum())
+    return tuple(members), float(np.sqrt(squared / total))
+
+
+def _prepared(
+    rows: Rows, images: Sequence[Levels], chosen: Bools, scales: Scales, equalise: Equalise
+) -> list[Prepared]:
+    some = rows.of(chosen)
+    return [
+        scales.prepare(image, x, equalise, float(target), float(weight))
+        for image, x, target, weight in zip(
+            compress(images, chosen), some.x, some.target, some.weight, strict=True
+        )
+    ]
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of the network of a number, from 1."""
+    return int(np.random.default_rng([seed, number]).integers(2**31))

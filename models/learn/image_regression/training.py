@@ -1,0 +1,85 @@
+"""Training of one network: deterministic, resumable, stopped by images of other groups.
+
+Everything random follows from the seed, the number of the step and the place in the batch, so that
+a training that was interrupted goes on to the very numbers it would have had.
+Out of scope: which images train and which validate (`ensemble`), what a step does (`fitting`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
+from models.learn.image_regression.fitting import Fitting
+from models.learn.image_regression.networks import ImageNetwork
+from models.learn.image_regression.options import TrainingOptions
+from models.learn.image_regression.records import EpochRecord, best_epoch, epochs_of, fingerprint
+from models.learn.image_regression.scales import Prepared
+from models.segment.star_convex.fitting import torch_threads
+from models.segment.training_loop import Kept, Stopping, run_epochs
+
+Progress = Callable[[EpochRecord], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a training gave.
+
+    Attributes:
+        network: with the weights of the best epoch, in evaluation mode.
+        curve: a record for each epoch.
+        best_epoch: counted from 1.
+    """
+
+    network: ImageNetwork
+    curve: tuple[EpochRecord, ...]
+    best_epoch: int
+
+
+def train(
+    config: NetworkConfig,
+    training: Sequence[Prepared],
+    validation: Sequence[Prepared],
+    options: TrainingOptions,
+    *,
+    checkpoints: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train until the validation loss has not become lower for some epochs.
+
+    Args:
+        config: of the network.
+        training: images to learn from, at least one.
+        validation: images of other groups that decide when to stop, at least one.
+        options: see there.
+        checkpoints: folder for one checkpoint after each epoch, gone on from if there is one;
+            None: nothing is kept.
+        progress: told about each epoch, when its checkpoint is written.
+
+    Raises:
+        ImageRegressionError: a loss that is no longer finite, or see `build_network`.
+        StarConvexError: a checkpoint of another training.
+        EncoderUnavailableError: see `build_network`.
+    """
+    with torch_threads(options.threads):
+        fitting = Fitting.start(config, options, training)
+
+        def epoch(number: int) -> EpochRecord:
+            loss = fitting.epoch(number)
+            checked = fitting.validation_loss(validation)
+            if not math.isfinite(checked):
+                raise ImageRegressionError(
+                    f"the validation loss is not finite after epoch {number}: lower the learning "
+                    "rate"
+                )
+            return EpochRecord(number, fitting.learning_rate, loss, checked)
+
+        kept = None
+        if checkpoints is not None:
+            start = {name: tensor.cpu().numpy() for name, tensor in fitting.kept.items()}
+            identity = fingerprint(config, options, start, training, validation)
+            kept = Kept(checkpoints, identity, epochs_of)
+        stopping = Stopping(options.epochs, options.patience, best_epoch)
+        curve = run_epochs(fitting, epoch, stopping, kept=kept, progress=progress)
+        return Trained(fitting.best(), tuple(curve), best_epoch(curve))
