@@ -42,6 +42,12 @@ MODEL_FIELDS = (
         source="Lundberg et al., Nature Machine Intelligence 2 (2020) 56",
     ),
     text(
+        "space",
+        "What is correlated: latent dimensions, reconstructed columns, or columns as measured.",
+        values=("latent", "reconstructed", "measured"),
+    ),
+    text("other_feature", "Name of the second feature, latent dimension or label."),
+    text(
         "strategy",
         "Fit that the importance is of: the kept model, a draw of rows, or another seed.",
         values=("model", "draws", "seeds"),
@@ -56,5 +62,7 @@ MODEL_FIELDS = (
         source="Li et al. 2022, supplement",
     ),
     number("importance_share", "1", "Share of the feature in the sum over all.", lower=0, upper=1),
-    number("pearson_r", "1", "Correlation of the feature with the label.", lower=-1, upper=1),
+    number(
+        "pearson_r", "1", "Correlation with the label, or the second feature.", lower=-1, upper=1
+    ),
 )

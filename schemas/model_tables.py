@@ -133,4 +133,13 @@ MODEL_TABLES = (
         references=(by_name("model_runs", "model", "model_version"),),
         of_store=True,
     ),
+    Table(
+        "attribute_correlations",
+        "pair of features of a model's rows, and how they go together",
+        (*_MODEL, "space", "part", "feature", "other_feature", "pearson_r"),
+        key=(*_MODEL, "space", "part", "feature", "other_feature"),
+        required=("pearson_r",),
+        references=(by_name("model_runs", "model", "model_version"),),
+        of_store=True,
+    ),
 )

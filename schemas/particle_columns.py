@@ -32,6 +32,25 @@ and grey values of the filled particle, in which cracks are dark (that of the bo
 electron density; homogeneity has no such twin).
 """
 
+ATTRIBUTE_GROUPS = {
+    "position": ("x_um", "y_um", "z_um", "depth_fraction", "yaw_deg", "pitch_deg", "roll_deg"),
+    "chemistry": (
+        "electron_density_mean", "electron_density_mean_body", "electron_density_std",
+        "homogeneity",
+    ),
+    "particle structure": (
+        "surface_inner_um2", "surface_outer_um2", "volume_um3", "damage", "elongation",
+        "sphericity", "sphericity_wadell", "vs_ratio", "roughness_inner", "roughness_outer",
+        "equivalent_diameter_um",
+    ),
+    "local morphology": (
+        "contact_fraction", "contact_fraction_ring", "packing_density", "distance_nearest_um",
+        "elongation_std_neighbours", "volume_std_neighbours_um3", "sphericity_std_neighbours",
+        "orientation_isotropy", "orientation_std_neighbours_deg", "detachment",
+    ),
+}  # fmt: skip
+"""Groups of attributes, after Li et al. 2022, table S1."""
+
 PARTICLES_2D = (
     "label", "pixels", "x_px", "y_px", "area_px2", "area_um2", "perimeter_px", "perimeter_um",
     "equivalent_diameter_px", "equivalent_diameter_um", "feret_max_px", "feret_max_um",

@@ -58,18 +58,9 @@ def driver_figures(drivers: Drivers, unit: str) -> list[tuple[str, bytes]]:
     return figures
 
 
-def ranked(drivers: Drivers, parts: Sequence[str]) -> list[str]:
-    """Features by their mean share of importance over parts, the greatest first."""
-    total: dict[str, float] = {}
-    for row in drivers.importances:
-        if row["strategy"] == "model" and row["part"] in parts:
-            total[row["feature"]] = total.get(row["feature"], 0.0) + row["importance_share"]
-    return sorted(total, key=lambda name: -total[name])
-
-
 def summary_figure(drivers: Drivers, part: str, unit: str) -> bytes:
     """Shapley values of rows, a line of points for each feature, coloured by its value."""
-    names = ranked(drivers, [part])[:_SHOWN]
+    names = drivers.ranked([part])[:_SHOWN]
     figure, (axes,) = _figure(6.6, 0.8 + 0.32 * len(names))
     for line, name in enumerate(reversed(names)):
         own = [row for row in drivers.shap if row["part"] == part and row["feature"] == name]
@@ -92,7 +83,7 @@ def summary_figure(drivers: Drivers, part: str, unit: str) -> bytes:
 
 def importance_figure(drivers: Drivers, parts: Sequence[str], measure: Measure) -> bytes:
     """Features side by side for parts, with repeats, and the difference of the first two parts."""
-    names = ranked(drivers, parts)[:_SHOWN]
+    names = drivers.ranked(parts)[:_SHOWN]
     compared = len(parts) > 1 and bool(_repeats(drivers))
     figure, axes = _figure(6.6 + 2.6 * compared, 0.9 + 0.4 * len(names), panels=1 + compared)
     height = 0.8 / len(parts)

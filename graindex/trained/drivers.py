@@ -17,7 +17,15 @@ from graindex.trained.explain_request import ExplainRequest
 from graindex.trained.learning import Learning
 from graindex.training.assembling import with_samples
 from models.explain.importance import Importance, grouped, importance_of, repeated
-from models.learn.learner import CannotLearnError, Explainable, Explained, Floats, Ints, Rows
+from models.learn.learner import (
+    Bools,
+    CannotLearnError,
+    Explainable,
+    Explained,
+    Floats,
+    Ints,
+    Rows,
+)
 from models.learn.metrics import ALL
 
 if TYPE_CHECKING:
@@ -43,6 +51,14 @@ class Drivers:
     def parts(self) -> tuple[str, ...]:
         """Parts of the rows that were looked at, all of them first."""
         return tuple(dict.fromkeys(row["part"] for row in self.importances))
+
+    def ranked(self, parts: Sequence[str]) -> list[str]:
+        """Features by their mean share of importance over parts, the greatest first."""
+        total: dict[str, float] = {}
+        for row in self.importances:
+            if row["strategy"] == "model" and row["part"] in parts:
+                total[row["feature"]] = total.get(row["feature"], 0.0) + row["importance_share"]
+        return sorted(total, key=lambda name: -total[name])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +104,7 @@ def drivers_of(
         return Drivers()
     shap: list[Record] = []
     importances: list[Record] = []
-    for part, chosen in _parts(store, learning, request).items():
+    for part, chosen in parts_of(store, learning, request).items():
         whole = Rows(matrix, learning.target, learning.groups, learning.weight)
         rows = whole.of(chosen)
         kept = _kept(chosen, request.rows, seed)
@@ -103,7 +119,7 @@ def drivers_of(
 
 
 def _refuse_to_ask(request: ExplainRequest, features: int) -> None:
-    if request.draws or request.seeds or request.compare:
+    if request.draws or request.seeds or request.compare or request.autoencoder:
         why = "it looks at a single feature" if features < 2 else "its method does not tell"
         message = f"explain asks what drives the model, and {why}: leave explain out"
         raise ModelError(message)
@@ -122,10 +138,12 @@ def _features(learning: Learning, names: Sequence[str]) -> _Features:
     return _Features(tuple(places), columns, values)
 
 
-def _parts(
-    store: "Store", learning: Learning, request: ExplainRequest
-) -> Mapping[str, "np.typing.NDArray[np.bool_]"]:
-    """Rows (N,) of each part: all that train, and those of each value that is compared."""
+def parts_of(store: "Store", learning: Learning, request: ExplainRequest) -> Mapping[str, Bools]:
+    """Rows (N,) of each part: all that train, and those of each value that is compared.
+
+    Raises:
+        ModelError: a comparison by a column that is not there, or has a single value.
+    """
     parts = {ALL: learning.final}
     if request.compare is None:
         return parts
@@ -149,7 +167,7 @@ def _order(value: object) -> tuple[bool, Any]:
     return (isinstance(value, str), value)
 
 
-def _kept(chosen: "np.typing.NDArray[np.bool_]", most: int, seed: int) -> Ints:
+def _kept(chosen: Bools, most: int, seed: int) -> Ints:
     """Places of at most so many of the chosen rows, in order."""
     places = np.flatnonzero(chosen)
     if len(places) <= most:

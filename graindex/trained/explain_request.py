@@ -15,6 +15,7 @@ class ExplainRequest(BaseModel):
         draws: models of rows drawn by chance, of all rows or of each value that is compared.
         draw_rows: rows of a draw; of few rows four fifths.
         seeds: models of the same rows by other random numbers.
+        autoencoder: also how features go together, once an autoencoder took the noise out of them.
         rows: rows at most whose Shapley values are kept, drawn by chance.
     """
 
@@ -24,4 +25,5 @@ class ExplainRequest(BaseModel):
     draws: int = Field(default=0, ge=0, le=1000)
     draw_rows: int = Field(default=500, ge=10)
     seeds: int = Field(default=0, ge=0, le=1000)
+    autoencoder: bool = False
     rows: int = Field(default=2000, ge=10)

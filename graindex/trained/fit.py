@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from graindex.trained.card import MetricCard
 from graindex.trained.definition import ModelDefinition
-from graindex.trained.drivers import Drivers, drivers_of
+from graindex.trained.drivers import Drivers, drivers_of, parts_of
 from graindex.trained.image_rows import FittedOverImages
+from graindex.trained.latent import Latent, latent_of
 from graindex.trained.learning import Learning, refuse_the_label
 from graindex.trained.scores import (
     fit_final,
@@ -22,8 +23,10 @@ from graindex.trained.scores import (
     score_left_out,
     score_training,
 )
+from graindex.trained.sections import Section
 from graindex.trained.units import learned_unit, unit_of
 from models.learn.learner import Curve, Floats, Learner
+from models.learn.metrics import ALL
 
 if TYPE_CHECKING:
     from graindex.store import Store
@@ -45,8 +48,9 @@ class Fit:
         curves: of the training.
         network: what a network needs beside its weights; None for models of features.
         notes: what else a person should know of it.
-        pictures: captions with JPEGs or PNGs, for its page.
+        sections: of its page, that only the training can draw.
         drivers: what drives it.
+        correlations: rows of the table `attribute_correlations`, the model left out.
     """
 
     learning: Learning
@@ -58,8 +62,9 @@ class Fit:
     curves: tuple[Curve, ...]
     network: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
-    pictures: Sequence[tuple[str, bytes]] = field(default=())
+    sections: Sequence[Section] = field(default=())
     drivers: Drivers = field(default=Drivers())
+    correlations: Sequence[Record] = field(default=())
 
 
 def label_unit(definition: ModelDefinition, learning: Learning) -> str | None:
@@ -95,6 +100,11 @@ def fit_rows(
         definition.explain,
         definition.seed,
     )
+    latent = Latent()
+    if definition.explain.autoencoder:
+        parts = parts_of(store, learning, definition.explain)
+        order = drivers.ranked([part for part in drivers.parts if part != ALL] or [ALL])
+        latent = latent_of(learning, matrix, features.names, parts, order, definition.seed)
     return Fit(
         learning=learning,
         tensors=fitted.tensors(),
@@ -102,17 +112,16 @@ def fit_rows(
         features=features.to_json(),
         metrics=metric_cards(scored, unit),
         predictions=[row for one in scored for row in prediction_records(learning, one, {})],
-        curves=fitted.curves,
-        pictures=_pictures(learning, fitted, matrix, definition.seed),
+        curves=(*fitted.curves, *latent.curves),
+        sections=(*_maps(learning, fitted, matrix, definition.seed), *latent.sections),
         drivers=drivers,
+        correlations=latent.correlations,
     )
 
 
-def _pictures(
-    learning: Learning, fitted: object, matrix: Floats, seed: int
-) -> list[tuple[str, bytes]]:
+def _maps(learning: Learning, fitted: object, matrix: Floats, seed: int) -> list[Section]:
     if not isinstance(fitted, FittedOverImages):
         return []
     from graindex.trained.image_maps import map_pictures  # noqa: PLC0415
 
-    return list(map_pictures(learning, fitted, matrix, seed))
+    return [Section("Where it looks", "", list(map_pictures(learning, fitted, matrix, seed)))]

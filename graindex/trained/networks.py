@@ -21,6 +21,7 @@ from graindex.trained.definition import ModelDefinition
 from graindex.trained.fit import Fit
 from graindex.trained.learning import Learning
 from graindex.trained.network_scores import network_metrics
+from graindex.trained.sections import Section
 from models.learn.evaluation import Fold
 from models.learn.learner import Bools, CannotLearnError
 from models.measure.matching import Evaluation, evaluate
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _PICTURE_SIDE_PX = 900
+_SHOWN = "Best, median and worst image"
+_HOW_TO_READ = (
+    "By average precision, of the images that were left out. Drawn particles are green, found ones "
+    "pink, what both outline yellow."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +98,7 @@ def fit_network(
         curves=final.curves,
         network=final.settings(),
         notes=final.notes,
-        pictures=_pictures(learning, tested),
+        sections=[Section(_SHOWN, _HOW_TO_READ, _pictures(learning, tested))] if tested else [],
     )
 
 

@@ -69,14 +69,11 @@ code { overflow-wrap: anywhere; }
 {% for caption, picture in drivers %}<figure><img src="{{ picture }}" alt="{{ caption }}">
 <figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}{% endif %}
-{% if pictures and is_network %}<h2>Best, median and worst image</h2>
-<p>By average precision, of the images that were left out. Drawn particles are green, found ones
-pink, what both outline yellow.</p>
-{% elif pictures %}<h2>Where it looks</h2>
-{% endif %}{% if pictures %}{% for caption, picture in pictures %}<figure>
+{% for title, note, pictures in sections %}<h2>{{ title }}</h2>
+{% if note %}<p>{{ note }}</p>
+{% endif %}{% for caption, picture in pictures %}<figure>
 <img src="{{ picture }}" alt="{{ caption }}"><figcaption>{{ caption }}</figcaption></figure>
-{% endfor %}{% endif %}
-{% if curves and over_epochs %}<h2>Learning curves</h2>
+{% endfor %}{% endfor %}{% if curves and over_epochs %}<h2>Learning curves</h2>
 <figure><img src="{{ curves }}" alt="{{ over_epochs }} over epochs"></figure>
 {% elif curves %}<h2>Choosing the penalty</h2>
 <figure><img src="{{ curves }}" alt="validation error over the penalty"></figure>{% endif %}

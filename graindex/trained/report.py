@@ -14,8 +14,10 @@ from graindex.trained.card import Card, MetricCard
 from graindex.trained.driver_figures import driver_figures
 from graindex.trained.drivers import Drivers
 from graindex.trained.figures import curves_figure, in_label_unit, result_figure
+from graindex.trained.latent import RECONSTRUCTION
 from graindex.trained.methods import METHODS
 from graindex.trained.page import PAGE
+from graindex.trained.sections import Section
 from graindex.trained.units import learned_unit
 from models.learn.learner import Curve
 from models.learn.metrics import ALL
@@ -34,7 +36,7 @@ def report_page(
     card: Card,
     predictions: Sequence[Record],
     curves: Sequence[Curve],
-    pictures: Sequence[tuple[str, bytes]] = (),
+    sections: Sequence[Section] = (),
     drivers: Drivers = _UNKNOWN,
 ) -> str:
     """The page of a model.
@@ -44,11 +46,12 @@ def report_page(
         card: card of the model.
         predictions: rows of the table `predictions`.
         curves: curves of the training.
-        pictures: captions with JPEGs.
+        sections: that only the training could draw.
         drivers: what drives it.
     """
     import jinja2  # noqa: PLC0415
 
+    curves = [curve for curve in curves if not curve.name.startswith(RECONSTRUCTION)]
     unit = learned_unit(card.label.unit, card.label.transform)
 
     left_out = [row for row in predictions if row["evaluation"] != "train"]
@@ -67,7 +70,10 @@ def report_page(
         curves=_picture(curves_figure(curves, over_epochs=learning)) if curves else None,
         over_epochs=learning,
         is_network=is_network,
-        pictures=[(caption, _image(data)) for caption, data in pictures],
+        sections=[
+            (each.title, each.note, [(told, _image(data)) for told, data in each.pictures])
+            for each in sections
+        ],
         drivers=[(caption, _picture(png)) for caption, png in driver_figures(drivers, unit)],
         metrics=_of_all(card),
         classes=_of_classes(card),

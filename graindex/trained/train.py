@@ -239,7 +239,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
         "artefact": card.weights_sha256,
         "card": store.files.put(card.text().encode()),
         "report": store.files.put(
-            report_page(store, card, predictions, fit.curves, fit.pictures, fit.drivers).encode()
+            report_page(store, card, predictions, fit.curves, fit.sections, fit.drivers).encode()
         ),
         "run_id": run_id,
         "author": author,
@@ -254,6 +254,7 @@ def _keep(store: "Store", fit: Fit, artefact: Artefact, *, author: str, run_id: 
         "predictions": predictions,
         "shap_values": [{**key, **record} for record in fit.drivers.shap],
         "importances": [{**key, **record} for record in fit.drivers.importances],
+        "attribute_correlations": [{**key, **record} for record in fit.correlations],
     }
     tables = {name: from_records(TABLES[name], records) for name, records in rows.items()}
     return store.lake.put(tables, author=author, message=f"model {card.reference}")

@@ -98,7 +98,7 @@ def model_definitions() -> "list[ModelDefinition]":
             where="NOT touches_border",
             split=SplitRequest(kind="kfold", by=("block",), allow_leakage=True),
             parameters={"trees": 100},
-            explain=ExplainRequest(compare="cycles", draws=10, seeds=10),
+            explain=ExplainRequest(compare="cycles", draws=10, seeds=10, autoencoder=True),
             limits=("Synthetic electrodes: says nothing of real ones.",),
             description="Cracks' share of a particle, from where and what it is.",
         ),

@@ -10,7 +10,7 @@ from graindex.errors import GraindexError
 from graindex.features.files import make_feature_set
 from graindex.features.registry import register_feature_set
 from graindex.store import Store, open_store
-from graindex.trained.driver_figures import differences, driver_figures, ranked
+from graindex.trained.driver_figures import differences, driver_figures
 from graindex.trained.drivers import Drivers
 from graindex.trained.kept import kept_drivers, kept_model, run_of, stored_page
 from graindex.trained.predict import predict
@@ -145,7 +145,7 @@ def test_planted_drivers_come_first_in_each_part_and_in_every_fit(store):
     found = drivers(store)
     assert found.parts == ("all", "cycles 10", "cycles 50")
     for part, driver in (("cycles 10", "z_um"), ("cycles 50", "volume_um3")):
-        assert ranked(found, [part])[0] == driver
+        assert found.ranked([part])[0] == driver
         fits: dict[tuple, list] = {}
         for row in found.importances:
             if row["part"] == part:
@@ -236,3 +236,31 @@ def test_blocks_are_of_particles(read_only):
     split = {"kind": "kfold", "by": "block", "allow_leakage": True}
     with pytest.raises(GraindexError, match="these rows are of a micrograph"):
         fit(read_only, model(GRAIN, split=split))
+
+
+def test_an_autoencoder_tells_how_features_go_together_in_each_part(store):
+    found = fit(store, model(DAMAGE, explain={"compare": "cycles", "autoencoder": True}))
+    told = {
+        (row["space"], row["part"], row["feature"], row["other_feature"]): row["pearson_r"]
+        for row in found.correlations
+    }
+    for space in ("measured", "reconstructed"):
+        driven, other = (
+            {part: told[space, part, name, "damage"] for part in ("cycles 10", "cycles 50")}
+            for name in ("z_um", "volume_um3")
+        )
+        assert driven["cycles 10"] > 0.6 > abs(driven["cycles 50"]) + 0.3
+        assert other["cycles 50"] > 0.6 > abs(other["cycles 10"]) + 0.3
+    rows = store.read("particles_3d").to_pylist()
+    own = [r for r in rows if r["volume_id"] == key("after 10") and not r["touches_border"]]
+    z, damage = (np.array([row[name] for row in own]) for name in ("z_um", "damage"))
+    expected = np.corrcoef(z, damage)[0, 1]
+    assert told["measured", "cycles 10", "z_um", "damage"] == pytest.approx(expected)
+    assert {space for space, *_ in told} == {"measured", "reconstructed", "latent"}
+    assert not any("cycles" in (one, other) for _, _, one, other in told)  # constant in each part
+    (section,) = found.sections
+    assert all(png.startswith(b"\x89PNG") for _, png in section.pictures)
+    assert {curve.name for curve in found.curves} == {
+        f"reconstruction error, {name}"
+        for name in ("autoencoder", "without penalties", "principal components")
+    }
