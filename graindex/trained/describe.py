@@ -4,7 +4,7 @@ Out of scope: the card's form (`graindex.trained.card`) and metrics.
 """
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -149,3 +149,13 @@ def code_versions(training: str) -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in _PROGRAMS},
     }
+
+
+def licence_warnings(data: Iterable[DataCard]) -> Iterator[str]:
+    """A warning for each collection that states no licence."""
+    for collection in data:
+        if not collection.licence:
+            yield (
+                f"collection {collection.dataset!r} states no licence: ask before passing the "
+                "model on"
+            )

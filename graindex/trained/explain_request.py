@@ -3,7 +3,7 @@
 Out of scope: explaining it (`graindex.trained.drivers`).
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ExplainRequest(BaseModel):
@@ -15,6 +15,8 @@ class ExplainRequest(BaseModel):
         draws: models of rows drawn by chance, of all rows or of each value that is compared.
         draw_rows: rows of a draw; of few rows four fifths.
         seeds: models of the same rows by other random numbers.
+        by: columns of `micrograph_catalog`, such as magnification: metrics of the rows with each
+            of their values.
         autoencoder: also how features go together, once an autoencoder took the noise out of them.
         rows: rows at most whose Shapley values are kept, drawn by chance.
     """
@@ -25,5 +27,11 @@ class ExplainRequest(BaseModel):
     draws: int = Field(default=0, ge=0, le=1000)
     draw_rows: int = Field(default=500, ge=10)
     seeds: int = Field(default=0, ge=0, le=1000)
-    autoencoder: bool = False
     rows: int = Field(default=2000, ge=10)
+    by: tuple[str, ...] = ()
+    autoencoder: bool = False
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _one_alone(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given

@@ -17,6 +17,7 @@ from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.latent import Latent, latent_of
 from graindex.trained.learning import Learning, refuse_the_label
 from graindex.trained.scores import (
+    Scored,
     fit_final,
     metric_cards,
     prediction_records,
@@ -24,6 +25,7 @@ from graindex.trained.scores import (
     score_training,
 )
 from graindex.trained.sections import Section
+from graindex.trained.shortcuts import lighting_section, shortcut_scores
 from graindex.trained.units import learned_unit, unit_of
 from models.learn.learner import Curve, Floats, Learner
 from models.learn.metrics import ALL
@@ -89,6 +91,11 @@ def fit_rows(
     fitted = fit_final(learning, matrix, learner, definition.seed)
     training = score_training(learning, fitted, matrix, definition.seed)
     scored = (training,) if left_out is None else (left_out, training)
+    asked = definition.explain
+    others: list[Scored] = []
+    if left_out is not None:
+        others = shortcut_scores(store, learning, left_out, asked.by, definition.seed)
+    lights = lighting_section(store, learning)
     unit = learned_unit(label_unit(definition, learning), definition.label.transform)
     drivers = drivers_of(
         store,
@@ -101,8 +108,8 @@ def fit_rows(
         definition.seed,
     )
     latent = Latent()
-    if definition.explain.autoencoder:
-        parts = parts_of(store, learning, definition.explain)
+    if asked.autoencoder:
+        parts = parts_of(store, learning, asked)
         order = drivers.ranked([part for part in drivers.parts if part != ALL] or [ALL])
         latent = latent_of(learning, matrix, features.names, parts, order, definition.seed)
     return Fit(
@@ -110,10 +117,14 @@ def fit_rows(
         tensors=fitted.tensors(),
         chosen=dict(fitted.chosen),
         features=features.to_json(),
-        metrics=metric_cards(scored, unit),
+        metrics=metric_cards((*scored, *others), unit),
         predictions=[row for one in scored for row in prediction_records(learning, one, {})],
         curves=(*fitted.curves, *latent.curves),
-        sections=(*_maps(learning, fitted, matrix, definition.seed), *latent.sections),
+        sections=(
+            *([] if lights is None else [lights]),
+            *_maps(learning, fitted, matrix, definition.seed),
+            *latent.sections,
+        ),
         drivers=drivers,
         correlations=latent.correlations,
     )

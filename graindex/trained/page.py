@@ -51,14 +51,15 @@ code { overflow-wrap: anywhere; }
 <td>{{ c.f1.lower | figures }} to {{ c.f1.upper | figures }}</td>
 <td class="number">{{ c.rows }}</td></tr>
 {% endfor %}</table>{% endif %}
-{% if folds.rows %}<h3>Each fold</h3>
+{% for title, parts in (("Each fold", folds), ("Parts, and shortcuts", others)) %}
+{%- if parts.rows %}<h3>{{ title }}</h3>
 <table><tr><th>part</th><th>rows</th>
-{% for name in folds.names %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for part, row in folds.rows.items() %}<tr><td>{{ part }}</td>
+{% for name in parts.names %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for part, row in parts.rows.items() %}<tr><td>{{ part }}</td>
 <td class="number">{{ row.rows }}</td>
-{% for name in folds.names %}<td class="number">{{ row[name] | figures if name in row else "–" }}
+{% for name in parts.names %}<td class="number">{{ row[name] | figures if name in row else "–" }}
 </td>{% endfor %}</tr>
-{% endfor %}</table>{% endif %}
+{% endfor %}</table>{% endif %}{% endfor %}
 {% if worst %}<h2>Farthest off</h2>
 {% for row in worst %}<figure class="worst">
 {% if row.thumbnail %}<img src="{{ row.thumbnail }}" alt="">{% endif %}
@@ -69,9 +70,14 @@ code { overflow-wrap: anywhere; }
 {% for caption, picture in drivers %}<figure><img src="{{ picture }}" alt="{{ caption }}">
 <figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}{% endif %}
-{% for title, note, pictures in sections %}<h2>{{ title }}</h2>
-{% if note %}<p>{{ note }}</p>
-{% endif %}{% for caption, picture in pictures %}<figure>
+{% for section in sections %}<h2>{{ section.title }}</h2>
+{% if section.note %}<p>{{ section.note }}</p>
+{% endif %}{% if section.table %}<table>
+<tr>{% for name in section.table[0] %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in section.table %}<tr>{% for value in row.values() %}<td>{{ value }}</td>
+{%- endfor %}</tr>
+{% endfor %}</table>
+{% endif %}{% for caption, picture in section.pictures %}<figure>
 <img src="{{ picture }}" alt="{{ caption }}"><figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}{% endfor %}{% if curves and over_epochs %}<h2>Learning curves</h2>
 <figure><img src="{{ curves }}" alt="{{ over_epochs }} over epochs"></figure>

@@ -71,12 +71,18 @@ def report_page(
         over_epochs=learning,
         is_network=is_network,
         sections=[
-            (each.title, each.note, [(told, _image(data)) for told, data in each.pictures])
+            {
+                "title": each.title,
+                "note": each.note,
+                "pictures": [(told, _image(data)) for told, data in each.pictures],
+                "table": each.table,
+            }
             for each in sections
         ],
         drivers=[(caption, _picture(png)) for caption, png in driver_figures(drivers, unit)],
         metrics=_of_all(card),
         classes=_of_classes(card),
+        others=_of_others(card),
         folds=_of_folds(card),
         worst=_worst(store, card, shown),
         facts=_facts(card),
@@ -106,17 +112,30 @@ def _of_classes(card: Card) -> list[Record]:
     return rows
 
 
+def _of_others(card: Card) -> Record:
+    """Metrics of rows with a value of a column, and of what brightness and contrast alone tell."""
+    return _by_part(
+        [
+            metric
+            for metric in card.metrics
+            if metric.part != ALL and not metric.part.startswith(("fold ", "class "))
+        ]
+    )
+
+
 def _of_folds(card: Card) -> Record:
     """Metrics of each fold, unless they are many: names of the metrics, and a row for each."""
-    names: list[str] = []
+    found = _by_part([metric for metric in card.metrics if metric.part.startswith("fold ")])
+    return found if len(found["rows"]) <= _MOST_FOLDS else {"names": [], "rows": {}}
+
+
+def _by_part(metrics: Sequence[MetricCard]) -> Record:
+    """Names of the metrics, and a row for each part."""
     rows: dict[str, Record] = {}
-    for metric in card.metrics:
-        if metric.part.startswith("fold "):
-            row = rows.setdefault(metric.part, {"rows": metric.rows})
-            row[metric.metric] = metric.value
-            if metric.metric not in names:
-                names.append(metric.metric)
-    return {"names": names, "rows": rows if len(rows) <= _MOST_FOLDS else {}}
+    for metric in metrics:
+        row = rows.setdefault(metric.part, {"rows": metric.rows})
+        row[metric.metric] = metric.value
+    return {"names": list(dict.fromkeys(metric.metric for metric in metrics)), "rows": rows}
 
 
 def _worst(store: "Store", card: Card, predictions: Sequence[Record]) -> list[Record]:

@@ -73,7 +73,9 @@ def score_left_out(learning: Learning, learner: Learner, seed: int) -> Scored | 
         )
     except CannotLearnError as error:
         raise _cannot(learning, error) from error
-    return _scored(learning, learning.evaluation, found.tested, found.fold, found.prediction, seed)
+    return scored_rows(
+        learning, learning.evaluation, found.tested, found.fold, found.prediction, seed
+    )
 
 
 def fit_final(learning: Learning, matrix: Floats, learner: Learner, seed: int) -> Fitted:
@@ -93,7 +95,7 @@ def score_training(learning: Learning, fitted: Fitted, matrix: Floats, seed: int
     """Predictions of the rows that the artefact was fitted on: how closely it follows them."""
     nowhere = np.full(len(learning.target), -1)
     prediction = fitted.predict(matrix)
-    return _scored(learning, "train", learning.final, nowhere, prediction, seed)
+    return scored_rows(learning, "train", learning.final, nowhere, prediction, seed)
 
 
 def _cannot(learning: Learning, error: CannotLearnError) -> ModelError:
@@ -102,7 +104,7 @@ def _cannot(learning: Learning, error: CannotLearnError) -> ModelError:
     return ModelError(f"{told}: {error}")
 
 
-def _scored(
+def scored_rows(
     learning: Learning,
     evaluation: Evaluation,
     rows: Bools,
@@ -110,6 +112,16 @@ def _scored(
     prediction: Prediction,
     seed: int,
 ) -> Scored:
+    """Predictions of some rows with their metrics.
+
+    Args:
+        learning: the training set.
+        evaluation: what the rows are to the model.
+        rows: (N,) which.
+        fold: (N,) fold of each row.
+        prediction: of all N rows.
+        seed: of the intervals.
+    """
     groups, folds = learning.groups[rows], fold[rows]
     # Rows that were trained on are judged too well for an interval to mean anything.
     resamples = 0 if evaluation == "train" else RESAMPLES

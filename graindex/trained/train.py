@@ -6,7 +6,7 @@ Out of scope: the learners (`models.learn`), reading models back (`graindex.trai
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from graindex.files import sha256
 from graindex.trained.artefact import Artefact, weights_of
 from graindex.trained.card import (
     Card,
-    DataCard,
     FeaturesCard,
     LabelCard,
     MethodCard,
@@ -31,6 +30,7 @@ from graindex.trained.describe import (
     data_cards,
     encoder_card,
     included_definitions,
+    licence_warnings,
     pixel_size_card,
 )
 from graindex.trained.fit import Fit, fit_rows, label_unit
@@ -41,6 +41,7 @@ from graindex.trained.networks import fit_network
 from graindex.trained.over_images import over_images
 from graindex.trained.report import report_page
 from graindex.trained.scores import curve_records
+from graindex.trained.shortcuts import shortcut_warnings
 from graindex.training.registered import register_training_set
 from graindex.training.training_set import TrainingSet
 from models.learn.intervals import describe
@@ -176,7 +177,11 @@ def _artefact(
         seed=definition.seed,
         metrics=fit.metrics,
         interval=describe(),
-        warnings=(*warnings_of(learning), *_without_licence(data)),
+        warnings=(
+            *warnings_of(learning),
+            *shortcut_warnings(fit.metrics, METHODS[definition.method].headline),
+            *licence_warnings(data),
+        ),
         notes=(*found.notes, *fit.notes),
         limits=definition.limits,
         data=data,
@@ -186,15 +191,6 @@ def _artefact(
         network=None if fit.network is None else dict(fit.network),
     )
     return Artefact(card, weights)
-
-
-def _without_licence(data: Sequence[DataCard]) -> Iterator[str]:
-    for collection in data:
-        if not collection.licence:
-            yield (
-                f"collection {collection.dataset!r} states no licence: ask before passing the "
-                "model on"
-            )
 
 
 def _label_card(definition: ModelDefinition, learning: Learning) -> LabelCard:
