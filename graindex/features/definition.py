@@ -22,6 +22,7 @@ from pydantic import (
 
 from graindex.entities import EntityKind, ParticleTable
 from graindex.features.expressions import check_expression
+from graindex.features.products import with_products
 from graindex.files import sha256
 from schemas.fields import FIELDS
 
@@ -219,7 +220,8 @@ class FeatureSet(_Part):
         particles: table that particles are taken from, where they are the entity.
         features: where features come from, in order.
         include: other sets, `name` or `name@version`, whose features come after these.
-        derived: SQL expressions over features of the set, which may use each other.
+        derived: SQL expressions over features of the set, which may use each other. Given
+            `products`, squares and products of features are written out here.
         normalise: scaling; none when None.
         select: selection; none when None.
     """
@@ -233,6 +235,11 @@ class FeatureSet(_Part):
     derived: dict[DerivedName, str] = Field(default_factory=dict)
     normalise: Normalise | None = None
     select: Select | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _products_written_out(cls, given: object) -> object:
+        return with_products(given) if isinstance(given, dict) and "products" in given else given
 
     @field_validator("derived")
     @classmethod

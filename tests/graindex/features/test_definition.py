@@ -148,3 +148,38 @@ def test_sets_that_include_each_other_show_the_circle():
         in_order(sets)
     with pytest.raises(FeatureError, match="two feature sets are called 'a'"):
         in_order([including("a"), including("a")])
+
+
+ELEMENTS, TEMPERATURES = ("ca", "si", "li", "zr", "p"), ("t1", "t2")
+
+
+def test_products_are_the_published_descriptors():
+    columns = [f"samples.{name}" for name in (*ELEMENTS, *TEMPERATURES)]
+    products = {"of": [*ELEMENTS, *TEMPERATURES], "without": [["p", "t1"], ["t2", "p"]]}
+    made = make_feature_set(fields(features=[{"columns": columns}], products=products))
+    assert len(columns) + len(made.derived) == 33
+    assert made.derived["ca_squared"] == '"ca" * "ca"'
+    assert made.derived["si_x_t2"] == '"si" * "t2"'
+    assert not {"p_x_t1", "p_x_t2"} & set(made.derived)
+    assert make_feature_set(json.loads(made.canonical())) == made
+
+
+def test_products_of_a_list_come_after_what_is_derived():
+    made = make_feature_set(fields(products=["a", "b"], derived={"c": "noise_std * 2"}))
+    assert list(made.derived) == ["c", "a_squared", "b_squared", "a_x_b"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"products": []}, "at least 1"),
+        ({"products": ["a", "a"]}, "stands twice"),
+        ({"products": {"of": ["a"], "without": [["a", "b"]]}}, "a × b is no pair"),
+        ({"products": ["a"], "derived": {"a_squared": "a"}}, "has a feature 'a_squared' already"),
+        ({"products": ["a b"]}, "pattern"),
+        ({"products": {"off": ["a"]}}, "of"),
+    ],
+)
+def test_products_that_cannot_be_taken_are_refused(more, told):
+    with pytest.raises((FeatureError, ValueError), match=told):
+        make_feature_set(fields(**more))
