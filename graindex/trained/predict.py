@@ -32,6 +32,7 @@ from graindex.trained.image_features import (
 )
 from graindex.trained.image_rows import FittedOverImages, placed
 from graindex.trained.over_images import contents
+from graindex.trained.pixel_sizes import PixelSizes
 from graindex.trained.seen import SeenImage, see_image
 from models.learn.learner import Prediction
 from schemas.ddl import literal
@@ -52,6 +53,7 @@ def predict(
     *,
     store: "Store | None" = None,
     pixel_size_um: float | None = None,
+    any_pixel_size: bool = False,
 ) -> list[Record]:
     """Predictions of a model, one for each image in order.
 
@@ -61,6 +63,7 @@ def predict(
             sample_id, volume_id or particle_id, whichever the model is of.
         store: the store; without one only image files can be asked about.
         pixel_size_um: pixel size of image files, in place of what they say.
+        any_pixel_size: predict for images of other pixel sizes as well, with a note.
 
     Returns:
         Records of `NUMBER_COLUMNS`, where `lower` and `upper` are one standard deviation off and
@@ -82,11 +85,15 @@ def predict(
         raise ModelError(message)
     files = [image for image in dict.fromkeys(images) if image not in known]
     records: dict[str, Record] = {}
+    sizes = PixelSizes(card, any_pixel_size)
     if known:
         assert store is not None
-        records |= _of_store(artefact, store, known)
+        records |= _of_store(artefact, store, known, sizes)
     if files:
-        records |= _of_files(artefact, files, store, pixel_size_um)
+        records |= _of_files(artefact, files, store, pixel_size_um, sizes)
+    for image, remark in sizes.remarks.items():
+        notes = (remark, records[image]["note"])
+        records[image]["note"] = "; ".join(note for note in notes if note)
     return [records[image] for image in images]
 
 
@@ -106,7 +113,9 @@ def _known(store: "Store | None", card: Card, images: Sequence[str]) -> dict[str
     return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
-def _of_store(artefact: Artefact, store: "Store", known: Mapping[str, str]) -> dict[str, Record]:
+def _of_store(
+    artefact: Artefact, store: "Store", known: Mapping[str, str], sizes: PixelSizes
+) -> dict[str, Record]:
     card = artefact.card
     datasets = sorted(set(known.values()))
     _refuse_encoders(card, store, datasets)
@@ -116,7 +125,7 @@ def _of_store(artefact: Artefact, store: "Store", known: Mapping[str, str]) -> d
         ).to_pylist()
         for row in rows:
             if row["micrograph_id"] in known:
-                refuse_pixel_size(card, row["micrograph_id"], row["pixel_size_um"])
+                sizes.check(row["micrograph_id"], row["pixel_size_um"])
     definition = definitions_of(card)[card.features.reference]
     # All rows of the collections: a batch may be scaled by rows that nobody asked about.
     found = feature_values(store, definition, datasets=datasets, as_of=store.snapshot())
@@ -134,7 +143,11 @@ def _of_store(artefact: Artefact, store: "Store", known: Mapping[str, str]) -> d
 
 
 def _of_files(
-    artefact: Artefact, files: Sequence[str], store: "Store | None", pixel_size_um: float | None
+    artefact: Artefact,
+    files: Sequence[str],
+    store: "Store | None",
+    pixel_size_um: float | None,
+    sizes: PixelSizes,
 ) -> dict[str, Record]:
     card = artefact.card
     refuse_store_features(card)
@@ -143,7 +156,7 @@ def _of_files(
     images = []
     for uri in files:
         seen = see_image(uri, readers, calibrate=calibrated and pixel_size_um is None)
-        refuse_pixel_size(card, uri, pixel_size_um or seen.pixel_size_um)
+        sizes.check(uri, pixel_size_um or seen.pixel_size_um)
         images.append(seen)
     return _predicted(artefact, images, encoder_of(card, store))
 
@@ -213,34 +226,6 @@ def _refuse_encoders(card: Card, store: "Store", datasets: Sequence[str]) -> Non
                     "train it again, or give files in place of ids"
                 )
                 raise ModelError(message)
-
-
-def refuse_pixel_size(card: Card, image: str, pixel_size_um: float | None) -> None:
-    """Refuse an image whose pixel size the model was not made for.
-
-    Raises:
-        ModelError: it lies outside of what the model saw, or is unknown.
-    """
-    rule = card.pixel_size
-    if rule is None or rule.least_um is None or rule.greatest_um is None:
-        return
-    seen = f"{rule.least_um:.4g} to {rule.greatest_um:.4g} µm a pixel"
-    if pixel_size_um is None:
-        if rule.without == "accept":
-            return
-        message = (
-            f"{image}: its pixel size is unknown, and model {card.reference} was made for {seen}: "
-            "give --pixel-size-um, or for images of the store --pixel-size-um of graindex add"
-        )
-        raise ModelError(message)
-    least = rule.least_um * (1 - rule.tolerance)
-    greatest = rule.greatest_um * (1 + rule.tolerance)
-    if not least <= pixel_size_um <= greatest:
-        message = (
-            f"{image}: {pixel_size_um:.4g} µm a pixel, and model {card.reference} was made for "
-            f"{seen} (± {rule.tolerance:.0%}): take an image of that scale, or train on such ones"
-        )
-        raise ModelError(message)
 
 
 def prediction_record(card: Card, image: str, prediction: Prediction, row: int) -> Record:

@@ -104,6 +104,12 @@ def predict(
         float | None,
         typer.Option(help="Pixel size of image files in µm, in place of what they say.", min=1e-9),
     ] = None,
+    any_pixel_size: Annotated[
+        bool,
+        typer.Option(
+            "--any-pixel-size", help="Predict for images of other pixel sizes as well, with a note."
+        ),
+    ] = False,
     how: FormatOption = Format.TABLE,
     home: HomeOption = None,
 ) -> None:
@@ -115,7 +121,9 @@ def predict(
 
     store = None if is_folder(model) and home is None else open_store(home)
     artefact = open_model(store, model)
-    rows = predict_images(artefact, images, store=store, pixel_size_um=pixel_size_um)
+    rows = predict_images(
+        artefact, images, store=store, pixel_size_um=pixel_size_um, any_pixel_size=any_pixel_size
+    )
     columns = CLASS_COLUMNS if artefact.card.label.classes else NUMBER_COLUMNS
     if how is not Format.JSON:
         for row in rows:

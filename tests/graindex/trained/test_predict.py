@@ -13,7 +13,8 @@ from graindex.features.registry import register_feature_set
 from graindex.trained.artefact import Artefact
 from graindex.trained.card import EncoderCard, PixelSizeCard
 from graindex.trained.kept import kept_model
-from graindex.trained.predict import CLASS_COLUMNS, NUMBER_COLUMNS, predict, refuse_pixel_size
+from graindex.trained.pixel_sizes import PixelSizes
+from graindex.trained.predict import CLASS_COLUMNS, NUMBER_COLUMNS, predict
 from graindex.trained.train import train_model
 from models.measure.image_quality import image_quality
 from tests.graindex.features import texture
@@ -96,9 +97,9 @@ def test_pixel_sizes_beyond_ten_percent_are_refused(read_only, image, size, fits
 def test_an_image_without_a_pixel_size_is_refused_unless_the_definition_takes_it(read_only):
     card = kept_model(read_only, "grain").card
     with pytest.raises(ModelError, match="its pixel size is unknown"):
-        refuse_pixel_size(card, "x.png", None)
+        PixelSizes(card).check("x.png", None)
     rule = card.pixel_size.model_copy(update={"without": "accept"})
-    refuse_pixel_size(card.model_copy(update={"pixel_size": rule}), "x.png", None)
+    PixelSizes(card.model_copy(update={"pixel_size": rule})).check("x.png", None)
 
 
 def test_a_model_of_uncalibrated_images_takes_any(read_only):
@@ -111,8 +112,8 @@ def test_a_model_of_uncalibrated_images_takes_any(read_only):
         without="refuse",
     )
     card = kept_model(read_only, "grain").card.model_copy(update={"pixel_size": rule})
-    refuse_pixel_size(card, "x.png", None)
-    refuse_pixel_size(card, "x.png", 17.0)
+    PixelSizes(card).check("x.png", None)
+    PixelSizes(card).check("x.png", 17.0)
 
 
 def test_an_image_of_the_store_with_another_pixel_size_is_refused(trained):
@@ -223,3 +224,13 @@ def test_a_number_beyond_the_training_is_marked(read_only, tmp_path):
     known = predict(artefact, [key(image_name(0, 0))], store=read_only)[0]
     assert found["std"] > 2 * known["std"]
     json.dumps(found)
+
+
+def test_other_pixel_sizes_are_taken_where_that_is_asked_for_with_a_note(read_only, image):
+    artefact = kept_model(read_only, "grain")
+    asked = {"pixel_size_um": 5.0, "any_pixel_size": True}
+    (told,) = predict(artefact, [image[0]], **asked)
+    assert told["note"].startswith("5 µm a pixel, and model grain@1 was made for 0.5 to 0.5 µm")
+    (fits,) = predict(artefact, [image[0]], pixel_size_um=0.5, any_pixel_size=True)
+    assert "was made for" not in (fits["note"] or "")
+    assert told["value"] == fits["value"]
