@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from common import Record, publish, real_data, register_real
 
@@ -50,24 +50,35 @@ def main() -> None:
     """Run and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, help="home with the real collections; a copy is used")
-    given = parser.parse_args().home
+    parser.add_argument("--pooling", choices=("avg", "depths"), default="avg")
+    parser.add_argument("--only", default="", help="studies whose name holds this")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = _opened(given, Path(folder) / "home")
-        rows = [_study(store, name, fields) for name, fields in STUDIES.items()]
-    publish("linear_heads", "Linear heads on frozen features", rows)
+        store = _opened(arguments.home, Path(folder) / "home", arguments.pooling)
+        rows = [
+            {"features": arguments.pooling, **_study(store, name, fields)}
+            for name, fields in STUDIES.items()
+            if arguments.only in name
+        ]
+    ending = "" if arguments.pooling == "avg" else f"_{arguments.pooling}"
+    publish(f"linear_heads{ending}", "Linear heads on frozen features", rows)
 
 
-def _opened(given: Path | None, home: Path) -> "Store":
+def _opened(given: Path | None, home: Path, pooling: Literal["avg", "depths"]) -> "Store":
     """A home with vectors of the real collections and the feature set."""
     from graindex.derive import refresh_vectors
     from graindex.features.files import make_feature_set
     from graindex.features.registry import register_feature_set
-    from graindex.store import init_store
+    from graindex.settings import EncoderSettings, Settings, save_settings
+    from graindex.store import init_store, open_store
+    from graindex.vectors import lance_table
     from orchestration.run import run_catalog
 
     if given is not None:
         shutil.copytree(given, home)
-    store = init_store(home)
+    encoder = EncoderSettings(pooling=pooling)
+    save_settings(init_store(home).location, Settings(encoder=encoder))
+    store = open_store(home)
     if given is None:
         register_real(store, real_data())
         run_catalog(store, ["llzto_llto_sem", "uhcs"], "+key:micrograph_vectors")
@@ -76,7 +87,7 @@ def _opened(given: Path | None, home: Path) -> "Store":
     definition = {
         "name": _FEATURES,
         "entity": "micrograph",
-        "features": [{"vector": "micrographs"}],
+        "features": [{"vector": lance_table(encoder)}],
     }
     register_feature_set(store, make_feature_set(definition), author="benchmark")
     return store

@@ -100,7 +100,7 @@ def comparable_images(store: "Store", dataset: str | None = None) -> ComparableI
     rows = store.lake.read("micrographs", dataset, columns=_COLUMNS).to_pylist()
     rows.sort(key=lambda row: (row["dataset"], row["path"], row["page"]))
     encoder_id = store.encoder_id
-    name = lance_table(store.settings.encoder.backbone)
+    name = lance_table(store.settings.encoder)
     vectors: dict[str, dict[str, tuple[str, Floats]]] = {
         collection: _vectors(store, name, collection, encoder_id)
         for collection in dict.fromkeys(row["dataset"] for row in rows)

@@ -64,7 +64,7 @@ def missing_quality(store: Store, dataset: str) -> Sequence[Problem]:
 
 def missing_vectors(store: Store, dataset: str) -> Sequence[Problem]:
     """Images without a vector of the configured encoder, and vectors without an image."""
-    name = lance_table(store.settings.encoder.backbone)
+    name = lance_table(store.settings.encoder)
     rows = store.vectors.read(name, dataset).to_pylist()
     have = {row["micrograph_id"] for row in rows if row["encoder_id"] == store.encoder_id}
     return _one_to_one(store, dataset, have, "vector")
@@ -72,7 +72,7 @@ def missing_vectors(store: Store, dataset: str) -> Sequence[Problem]:
 
 def unlike_vectors(store: Store, dataset: str) -> Sequence[Problem]:
     """Vectors that are not finite or not of length 1."""
-    name = lance_table(store.settings.encoder.backbone)
+    name = lance_table(store.settings.encoder)
     rows = store.vectors.read(name, dataset, ("micrograph_id", "vector"))
     if not rows.num_rows:
         return []

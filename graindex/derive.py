@@ -103,7 +103,7 @@ def refresh_vectors(store: "Store", dataset: str, *, author: str) -> Outcome:
     then it names the vectors of before.
     """
     images = _images(store, dataset)
-    name = lance_table(store.settings.encoder.backbone)
+    name = lance_table(store.settings.encoder)
     wanted = {key: pixels_hash(row) for key, row in images.items()}
     encoder_id = store.encoder_id
     before = {row["micrograph_id"]: row for row in store.vectors.read(name, dataset).to_pylist()}

@@ -23,6 +23,8 @@ def make_encoder(settings: EncoderSettings, location: Location) -> Encoder:
     config = EncoderConfig(
         backbone=settings.backbone,
         weights=settings.weights,
+        pooling=settings.pooling,
+        mirrored=settings.mirrored,
         precision=settings.precision,
         device=settings.device,
     )

@@ -149,7 +149,7 @@ def files_changed(store: Store, recipe: Recipe) -> str:
 def row_count(store: Store, asset: str, dataset: str) -> int:
     """Number of rows of an asset that belong to a collection."""
     if asset == "micrograph_vectors":
-        return store.vectors.count(lance_table(store.settings.encoder.backbone), dataset)
+        return store.vectors.count(lance_table(store.settings.encoder), dataset)
     counting = f"SELECT count(*) AS n FROM lake.{quote(asset)} WHERE dataset = {literal(dataset)}"
     found = store.lake.query_if_there(counting)
     return 0 if found is None else int(found["n"][0].as_py())
@@ -180,7 +180,7 @@ def _origins(store: Store, table: str, entity: str, dataset: str) -> list[dict[s
     """What the rows there are were computed of: each entity, input hash and code version once."""
     names = (entity, "input_hash", "code_version")
     if table == "micrograph_vectors":
-        rows = store.vectors.read(lance_table(store.settings.encoder.backbone), dataset)
+        rows = store.vectors.read(lance_table(store.settings.encoder), dataset)
         ours: pa.Table = rows.filter(pc.equal(rows["encoder_id"], store.encoder_id))
         return _records(ours.select(list(names)))
     sql = (

@@ -70,7 +70,7 @@ def of_collection(store: Store, table: str, dataset: str, columns: Columns) -> S
     """
     if TABLES[table].in_lance:
         names = [name for name in TABLES[table].columns if name != "vector"]
-        vectors = lance_table(store.settings.encoder.backbone)
+        vectors = lance_table(store.settings.encoder)
         return in_memory(store.vectors.read(vectors, dataset, names))
     return _of_lake(store, f"lake.{quote(table)} WHERE dataset = {literal(dataset)}", columns)
 

@@ -34,7 +34,7 @@ def similar(
     if not 1 <= k <= MAX_NEIGHBOURS:
         message = f"k is {k}: ask for 1 to {MAX_NEIGHBOURS} neighbours"
         raise QueryError(message)
-    name = lance_table(store.settings.encoder.backbone)
+    name = lance_table(store.settings.encoder)
     if not store.vectors.has(name):
         message = "the store has no vectors yet; run: graindex materialize"
         raise QueryError(message)

@@ -20,10 +20,12 @@ class _Section(BaseModel):
 
 
 class EncoderSettings(_Section):
-    """How images become vectors; see `models.encode`."""
+    """How images become vectors; see `models.encode.config.EncoderConfig`."""
 
     backbone: str = "tf_efficientnet_lite0"
     weights: str | None = None
+    pooling: Literal["avg", "depths"] = "avg"
+    mirrored: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

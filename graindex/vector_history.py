@@ -135,7 +135,7 @@ def index_as_of(
     """
     index = store.lake.read(INDEX, dataset, as_of=as_of)
     found = index["vector_table"].unique().to_pylist()
-    name = vector_table or lance_table(store.settings.encoder.backbone)
+    name = vector_table or lance_table(store.settings.encoder)
     if vector_table is None and name not in found and len(found) > 1:
         message = f"{dataset!r} has vectors in {', '.join(sorted(found))}: name one of these tables"
         raise QueryError(message)

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from graindex.errors import GraindexError
 from graindex.location import Location
+from graindex.settings import EncoderSettings
 from schemas.arrow import arrow_schema
 from schemas.ddl import literal
 from schemas.tables import TABLES
@@ -37,11 +38,14 @@ class VersionGoneError(GraindexError):
     """A version of a table is not there, or was cleaned up while it was read."""
 
 
-def lance_table(backbone: str, space: str = SPACE) -> str:
-    """Name of the Lance table for a backbone; other backbones have vectors of other lengths."""
-    if backbone == DEFAULT_BACKBONE:
-        return space
-    return space + "_" + "".join(c if c.isalnum() else "_" for c in backbone)
+def lance_table(encoder: EncoderSettings, space: str = SPACE) -> str:
+    """Name of the Lance table for an encoder: others have vectors of other lengths."""
+    parts = [space]
+    if encoder.backbone != DEFAULT_BACKBONE:
+        parts.append("".join(c if c.isalnum() else "_" for c in encoder.backbone))
+    if encoder.pooling != "avg":
+        parts.append(encoder.pooling)
+    return "_".join(parts)
 
 
 class VectorStore:

@@ -82,12 +82,16 @@ class EncoderCard(_Part):
         backbone: its network.
         weights: checkpoint file; None for those that come with the network.
         precision: of the arithmetic.
+        pooling: how feature maps become one vector.
+        mirrored: whether vectors are means over mirror images.
     """
 
     encoder_id: str
     backbone: str
     weights: str | None
     precision: Literal["float32", "bfloat16"]
+    pooling: Literal["avg", "depths"] = "avg"
+    mirrored: bool = False
 
 
 class PixelSizeCard(_Part):

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from graindex.errors import ModelError
 from graindex.features.definition import FeatureSet, VectorFeature
+from graindex.features.matrix import columns_of
 from graindex.features.registry import FEATURES_CODE_VERSION, resolver
 from graindex.recipes import load_recipe
 from graindex.trained.card import DataCard, EncoderCard, PixelSizeCard
@@ -95,6 +96,8 @@ def encoder_card(
         backbone=settings.backbone,
         weights=settings.weights,
         precision=settings.precision,
+        pooling=settings.pooling,
+        mirrored=settings.mirrored,
     )
 
 
@@ -159,3 +162,23 @@ def licence_warnings(data: Iterable[DataCard]) -> Iterator[str]:
                 f"collection {collection.dataset!r} states no licence: ask before passing the "
                 "model on"
             )
+
+
+def blocks_of(store: "Store", training_set: TrainingSet) -> tuple[int, ...]:
+    """Columns of each block of a matrix: depths of a vector, and numbers that stand together.
+
+    Empty, which is one block, where the features are selected while a model is fitted.
+    """
+    if training_set.feature_set.definition.select is not None:
+        return ()
+    blocks: list[int] = []
+    numbers = 0
+    for column in columns_of(training_set.features):
+        if column.width is None:
+            numbers += 1
+            continue
+        depths = store.encoder.depths
+        blocks += [numbers] if numbers else []
+        blocks += depths if sum(depths) == column.width else [column.width]
+        numbers = 0
+    return tuple(blocks + ([numbers] if numbers else []))

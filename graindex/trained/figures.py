@@ -36,22 +36,22 @@ def result_figure(card: Card, predictions: Sequence[Record]) -> bytes:
     return _against(card, predictions)
 
 
-def curves_figure(curves: Sequence[Curve], *, over_epochs: str | None = None) -> bytes:
+def curves_figure(curves: Sequence[Curve], *, course: tuple[str, str] | None = None) -> bytes:
     """Curves of the training, as PNG.
 
     Args:
         curves: one or more.
-        over_epochs: of learning curves what they show; None: errors over a logarithmic axis of the
-            penalty, of which the smallest is marked.
+        course: of learning curves what they lie over, and what they show; None: errors over a
+            logarithmic axis of the penalty, of which the smallest is marked.
     """
     figure, axes = _figure(6.4, 3.6)
-    if over_epochs is not None:
+    if course is not None:
         for number, curve in enumerate(curves):
             colour = _COLOURS[number % len(_COLOURS)]
             name = curve.name.replace("_", " ")
             axes.plot(curve.x, curve.y, color=colour, label=name, linewidth=1.4)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(over_epochs)
+        axes.set_xlabel(course[0])
+        axes.set_ylabel(course[1])
         axes.legend(fontsize=7, frameon=False)
         axes.grid(alpha=0.3)
         return _png(figure)

@@ -15,6 +15,7 @@ from graindex.errors import ModelError
 from graindex.settings import first_problem
 from graindex.trained.image_rows import OverImages
 from models.learn.forest import Forest
+from models.learn.gaussian_process import GaussianProcess
 from models.learn.image_regression.learner import ImageRegression
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
@@ -38,6 +39,8 @@ class Method:
         headline: metric that stands for the model in a list.
         title: for people.
         sees_images: whether it learns from the pixels of images, and features beside them.
+        course: what its learning curves lie over, and what they show; None where curves are errors
+            over the penalty.
     """
 
     learner: type[Any]
@@ -46,18 +49,42 @@ class Method:
     headline: str
     title: str
     sees_images: bool = False
+    course: tuple[str, str] | None = None
 
+
+_EPOCHS = ("epoch", "loss, and F1 of validation patches")
 
 METHODS: dict[str, Method] = {
     "forest": Method(Forest, "number", "1", "r2", "random forest"),
+    "gaussian-process": Method(
+        GaussianProcess,
+        "number",
+        "1",
+        "r2",
+        "Gaussian process",
+        course=("step of the optimisation", "log posterior"),
+    ),
     "image-network": Method(
-        ImageRegression, "number", "1", "r2", "convolutional network on images", sees_images=True
+        ImageRegression,
+        "number",
+        "1",
+        "r2",
+        "convolutional network on images",
+        sees_images=True,
+        course=("epoch", "mean squared error"),
     ),
     "ridge": Method(Ridge, "number", "1", "r2", "ridge regression"),
     "logistic": Method(Logistic, "class", "1", "macro_f1", "multinomial logistic regression"),
-    "mask-rcnn": Method(MaskRcnnLearner, "particles", MASK_RCNN_VERSION, "f1_50", "Mask R-CNN"),
+    "mask-rcnn": Method(
+        MaskRcnnLearner, "particles", MASK_RCNN_VERSION, "f1_50", "Mask R-CNN", course=_EPOCHS
+    ),
     "star-convex": Method(
-        StarConvexLearner, "particles", STAR_CONVEX_VERSION, "f1_50", "star-convex network"
+        StarConvexLearner,
+        "particles",
+        STAR_CONVEX_VERSION,
+        "f1_50",
+        "star-convex network",
+        course=_EPOCHS,
     ),
 }
 

@@ -79,8 +79,8 @@ code { overflow-wrap: anywhere; }
 {% endfor %}</table>
 {% endif %}{% for caption, picture in section.pictures %}<figure>
 <img src="{{ picture }}" alt="{{ caption }}"><figcaption>{{ caption }}</figcaption></figure>
-{% endfor %}{% endfor %}{% if curves and over_epochs %}<h2>Learning curves</h2>
-<figure><img src="{{ curves }}" alt="{{ over_epochs }} over epochs"></figure>
+{% endfor %}{% endfor %}{% if curves and course %}<h2>Learning curves</h2>
+<figure><img src="{{ curves }}" alt="{{ course[1] }} over {{ course[0] }}"></figure>
 {% elif curves %}<h2>Choosing the penalty</h2>
 <figure><img src="{{ curves }}" alt="validation error over the penalty"></figure>{% endif %}
 <h2>What it is</h2>

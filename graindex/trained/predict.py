@@ -191,6 +191,8 @@ def encoder_of(card: Card, store: "Store | None") -> "Encoder | None":
         backbone=card.encoder.backbone,
         weights=card.encoder.weights,
         precision=card.encoder.precision,
+        pooling=card.encoder.pooling,
+        mirrored=card.encoder.mirrored,
         device="auto" if store is None else store.settings.encoder.device,
     )
     folder = Path(tempfile.gettempdir()) / "graindex"

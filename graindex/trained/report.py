@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _UNKNOWN = Drivers()
+_DRAWN_ELSEWHERE = (RECONSTRUCTION, "share of the variance")
 _WORST = 12
 _MOST_FOLDS = 20
 
@@ -51,15 +52,13 @@ def report_page(
     """
     import jinja2  # noqa: PLC0415
 
-    curves = [curve for curve in curves if not curve.name.startswith(RECONSTRUCTION)]
+    curves = [curve for curve in curves if not curve.name.startswith(_DRAWN_ELSEWHERE)]
     unit = learned_unit(card.label.unit, card.label.transform)
 
     left_out = [row for row in predictions if row["evaluation"] != "train"]
     shown = left_out or list(predictions)
     method = METHODS[card.method.name]
     is_network = card.network is not None
-    learning = "mean squared error" if method.sees_images else None
-    learning = "loss, and F1 of validation patches" if is_network else learning
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["figures"] = significant
     return environment.from_string(PAGE).render(
@@ -67,8 +66,8 @@ def report_page(
         title=method.title,
         result=_picture(result_figure(card, shown)),
         of_training=bool(predictions) and not left_out,
-        curves=_picture(curves_figure(curves, over_epochs=learning)) if curves else None,
-        over_epochs=learning,
+        curves=_picture(curves_figure(curves, course=method.course)) if curves else None,
+        course=method.course,
         is_network=is_network,
         sections=[
             {

@@ -4,6 +4,7 @@ Nothing is trained again whose definition, training set, seed and code are what 
 Out of scope: the learners (`models.learn`), reading models back (`graindex.trained.kept`).
 """
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from graindex.trained.card import (
 )
 from graindex.trained.definition import FOLDER, ModelDefinition
 from graindex.trained.describe import (
+    blocks_of,
     code_versions,
     data_cards,
     encoder_card,
@@ -142,6 +144,8 @@ def fit_model(
         return fit_network(store, definition, learner, learning, checkpoints=checkpoints)
     if METHODS[definition.method].sees_images:
         learner, learning = over_images(store, learner, learning, definition.name, checkpoints)
+    if definition.method == "gaussian-process" and not learner.blocks:
+        learner = dataclasses.replace(learner, blocks=blocks_of(store, learning.training_set))
     return fit_rows(store, definition, learner, learning)
 
 

@@ -19,6 +19,7 @@ from models.encode.config import (
     EncoderUnavailableError,
     packaged_weights,
 )
+from models.encode.depths import PooledDepths
 from models.encode.torchvision_ops import declare_missing_operators
 
 declare_missing_operators()
@@ -80,6 +81,11 @@ class GreyBackbone(nn.Module):
         self.register_buffer("mean", torch.tensor(mean[: self.channels]).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std[: self.channels]).view(1, -1, 1, 1))
 
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """Lengths of the parts of a vector, one for each depth; None where there is but one."""
+        return self.backbone.sizes if isinstance(self.backbone, PooledDepths) else None
+
     def forward(self, grey: Tensor) -> Tensor:
         """Pooled features (N, D) float32 of grey images (N, 1, Y, X) uint8."""
         x = grey.to(self.mean.dtype)
@@ -132,8 +138,11 @@ def load_grey_backbone(config: EncoderConfig) -> tuple[GreyBackbone, str]:
     backbone = load_backbone(config)
     mean, std = normalisation(config.backbone, backbone)
     digest = weights_digest(backbone, mean, std)
-    first_conv = backbone.pretrained_cfg.get("first_conv")  # type: ignore[union-attr, operator]
-    return GreyBackbone(backbone, mean, std, cast("str | None", first_conv)).eval(), digest
+    first_conv = cast("str | None", backbone.pretrained_cfg.get("first_conv"))  # type: ignore[union-attr, operator]
+    grey = GreyBackbone(backbone, mean, std, first_conv)
+    if config.pooling == "depths":
+        grey.backbone = PooledDepths(backbone)
+    return grey.eval(), digest
 
 
 def weights_digest(backbone: nn.Module, mean: Rgb, std: Rgb) -> str:

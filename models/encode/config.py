@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Pooling = Literal["avg"]
+Pooling = Literal["avg", "depths"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -35,7 +35,15 @@ class EncoderConfig:
             gave the best retrieval on real micrographs, but not by much: precision at 1 was
             0.86…0.89 between 608 × 448 and 736 × 544, 0.83 at 512 × 384 and 896 × 672 (97 steels,
             standard error 0.035; measured 2026-11).
-        pooling: how the feature map becomes one vector; "avg" is the mean over positions.
+        pooling: how feature maps become one vector; "avg" is the mean of the last map over
+            positions, "depths" also the means of the maps at strides 4, 8, 16 and on before it,
+            shallowest first. Of 67 ceramics, each specimen left out, a Gaussian process learned
+            the conductivity with R² 0.90 from depths and 0.86 from the last map; the constituents
+            of 97 steels came to macro-F1 0.75 instead of 0.70 (measured 2026-11).
+        mirrored: whether vectors are the mean of an image and its three mirror images, at four
+            times the time. A micrograph has no left or right, but to a network trained on
+            photographs it has: on 47 ceramics of one kind R² rose from 0.94 to 0.97, on all 67 by
+            0.01, and steels gained nothing (measured 2026-11).
         precision: of the network's arithmetic. "bfloat16" is up to twice as fast on processors
             that have it. Its vectors have a median cosine of 0.998 to float32, but only 0.983 in
             the worst of 275 real micrographs, mostly ones of low contrast; retrieval was as good
@@ -48,6 +56,7 @@ class EncoderConfig:
     weights: str | None = None
     pixels: int = 640 * 480
     pooling: Pooling = "avg"
+    mirrored: bool = False
     precision: Precision = "float32"
     device: Device = "auto"
     threads: int | None = None
@@ -58,7 +67,7 @@ class EncoderConfig:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: give 1 or more, or None for all")
         for name, value, known in (
-            ("pooling", self.pooling, ("avg",)),
+            ("pooling", self.pooling, ("avg", "depths")),
             ("precision", self.precision, ("float32", "bfloat16")),
             ("device", self.device, ("auto", "cpu", "cuda")),
         ):
@@ -71,8 +80,9 @@ class EncoderConfig:
         Args:
             weights_digest: 8 hex digits over weights and normalisation.
         """
+        pooling = f"{self.pooling}-mirrored" if self.mirrored else self.pooling
         return (
-            f"{self.backbone}-{weights_digest}-{self.pooling}-area{self.pixels}"
+            f"{self.backbone}-{weights_digest}-{pooling}-area{self.pixels}"
             f"-{self.precision}-v{PREPROCESSING_VERSION}"
         )
 

@@ -18,6 +18,7 @@ from models.processors import processors
 
 _CONVERSION_VERSION = 1
 _DIGEST_PATH = ["graindex", "weights_digest"]
+_SIZES_PATH = ["graindex", "depth_sizes"]
 _TRACED_SIDE = 64
 _CHECKED_SHAPES = ((96, 160), (160, 128))
 _LEAST_COSINE = 0.9999
@@ -83,7 +84,16 @@ def convert(config: EncoderConfig) -> tuple[ov.Model, str]:
                 f"torch at {shape[0]} × {shape[1]}; choose another, or device cuda"
             )
     model.set_rt_info(digest, _DIGEST_PATH)
+    if network.sizes is not None:
+        model.set_rt_info(" ".join(str(size) for size in network.sizes), _SIZES_PATH)
     return model, digest
+
+
+def depth_sizes(model: ov.Model) -> tuple[int, ...] | None:
+    """Lengths of the parts of a vector, one for each depth; None where there is but one."""
+    if not model.has_rt_info(_SIZES_PATH):
+        return None
+    return tuple(int(size) for size in model.get_rt_info(_SIZES_PATH).astype(str).split())
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encode.config import EncoderConfig
-from models.encode.framing import Grey, frame
+from models.encode.framing import Grey, frame, mirrored
 from models.processors import processors
 
 T = TypeVar("T")
@@ -36,8 +36,9 @@ class _Engine(Protocol):
 class Encoder:
     """A frozen network that turns a grey micrograph without databar into a vector.
 
-    Vectors are the raw mean-pooled features, not scaled to unit length: the length carries how
-    strongly the image excites the network, which regressions use. Compare them by cosine.
+    Vectors are raw mean-pooled features, of the last map or of several depths, not scaled to unit
+    length: the length carries how strongly the image excites the network, which regressions use.
+    Compare them by cosine.
     A vector depends on the pixels and on `encoder_id` alone: not on threads, order or
     neighbours in a stream.
 
@@ -52,9 +53,10 @@ class Encoder:
 
     def __init__(self, config: EncoderConfig | None = None, cache_dir: str | None = None) -> None:
         self.config = config or EncoderConfig()
-        self._engine, digest = _open_engine(self.config, cache_dir)
+        self._engine, digest, sizes = _open_engine(self.config, cache_dir)
         self._encoder_id = self.config.encoder_id(digest)
         self._dimension = self._engine.dimension
+        self._depths = sizes or (self._dimension,)
 
     @property
     def encoder_id(self) -> str:
@@ -65,6 +67,11 @@ class Encoder:
     def dimension(self) -> int:
         """Length of the vectors."""
         return self._dimension
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Lengths of the vectors' parts, one for each depth of the network, shallowest first."""
+        return self._depths
 
     def encode(self, grey: Grey) -> Vector:
         """Vector of one micrograph, with all threads on it.
@@ -78,7 +85,7 @@ class Encoder:
         Raises:
             ValueError: not a 2D uint8 image, or empty.
         """
-        return self._engine.infer(frame(grey, self.config.pixels))
+        return self._infer(frame(grey, self.config.pixels))
 
     def encode_stream(
         self, items: Iterable[T], load: Callable[[T], Grey], *, workers: int | None = None
@@ -116,7 +123,7 @@ class Encoder:
                 image = frame(load(item), self.config.pixels)
             except LOAD_ERRORS as error:
                 return error
-            return self._engine.infer(image, concurrency=workers)
+            return self._infer(image, concurrency=workers)
 
         pending: dict[Future[Vector | BaseException], T] = {}
         pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
@@ -132,21 +139,31 @@ class Encoder:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _infer(self, image: Grey, *, concurrency: int = 1) -> Vector:
+        """Vector of a framed image."""
+        if not self.config.mirrored:
+            return self._engine.infer(image, concurrency=concurrency)
+        views = [self._engine.infer(view, concurrency=concurrency) for view in mirrored(image)]
+        return np.asarray(np.mean(views, axis=0, dtype=np.float64), np.float32)
 
-def _open_engine(config: EncoderConfig, cache_dir: str | None) -> tuple[_Engine, str]:
+
+def _open_engine(
+    config: EncoderConfig, cache_dir: str | None
+) -> tuple[_Engine, str, tuple[int, ...] | None]:
     if config.device == "cuda" or (config.device == "auto" and _has_gpu()):
         # torch takes over a second to import, and a kept network needs none of it
         from models.encode.backbones import load_grey_backbone  # noqa: PLC0415
         from models.encode.torch_engine import TorchEngine  # noqa: PLC0415
 
         network, digest = load_grey_backbone(config)
-        return TorchEngine(network, config.precision, "cuda"), digest
+        return TorchEngine(network, config.precision, "cuda"), digest, network.sizes
 
-    from models.encode.conversion import converted  # noqa: PLC0415 (OpenVINO, not for a GPU)
+    from models.encode.conversion import converted, depth_sizes  # noqa: PLC0415 (OpenVINO, not for a GPU)
     from models.encode.openvino_engine import OpenVinoEngine  # noqa: PLC0415
 
     model, digest = converted(config, cache_dir)
-    return OpenVinoEngine(model, config.precision, config.threads or processors()), digest
+    engine = OpenVinoEngine(model, config.precision, config.threads or processors())
+    return engine, digest, depth_sizes(model)
 
 
 def _has_gpu() -> bool:

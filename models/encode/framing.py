@@ -75,3 +75,9 @@ def frame(grey: Grey, pixels: int) -> Grey:
     height, width = input_shape(*grey.shape, pixels)
     resized = cv2.resize(np.ascontiguousarray(grey), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def mirrored(image: Grey) -> tuple[Grey, ...]:
+    """An image (Y, X), and the same left to right, upside down, and both."""
+    views = (image, image[:, ::-1], image[::-1], image[::-1, ::-1])
+    return tuple(np.ascontiguousarray(view) for view in views)

@@ -144,7 +144,7 @@ def test_bare_foil_is_named(store: Store, images, dataset: str) -> None:
 @pytest.mark.parametrize("of", [UHCS, LLZTO])
 def test_images_unlike_the_rest_are_named(store: Store, of: str) -> None:
     into = NCM
-    table = lance_table(store.settings.encoder.backbone)
+    table = lance_table(store.settings.encoder)
     columns = TABLES["micrograph_vectors"].columns
     own = store.vectors.read(table, into, columns)
     catalogued = store.read("micrographs", into)["micrograph_id"].combine_chunks()

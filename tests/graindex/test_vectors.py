@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from graindex.location import Location
+from graindex.settings import EncoderSettings
 from graindex.vectors import DEFAULT_BACKBONE, VectorStore, VersionGoneError, lance_table
 from tests.graindex.rows import DIMENSION, key, vectors
 
@@ -127,9 +128,11 @@ def test_writers_into_a_table_that_was_not_there_leave_each_row_once(location):
 
 
 def test_each_backbone_has_a_table_with_a_name_for_sql():
-    assert lance_table(DEFAULT_BACKBONE) == "micrographs"
-    assert lance_table("vit_base_patch16.dinov2") == "micrographs_vit_base_patch16_dinov2"
-    assert lance_table("hf-hub:timm/x").isidentifier()
+    assert lance_table(EncoderSettings(backbone=DEFAULT_BACKBONE)) == "micrographs"
+    other = EncoderSettings(backbone="vit_base_patch16.dinov2")
+    assert lance_table(other) == "micrographs_vit_base_patch16_dinov2"
+    assert lance_table(EncoderSettings(backbone="hf-hub:timm/x")).isidentifier()
+    assert lance_table(EncoderSettings(pooling="depths", mirrored=True)) == "micrographs_depths"
 
 
 def lying_on_disk(location, numbers):

@@ -140,7 +140,7 @@ def test_checks_hold_and_the_page_shows_curves_and_overlays(store):
     assert [check.name for check in MODEL_CHECKS if check.body(store, "tiny")] == []
     page = stored_page(store, "tiny").decode()
     assert page.count("data:image/jpeg") >= 2
-    assert "loss, and F1 of validation patches over epochs" in page
+    assert "loss, and F1 of validation patches over epoch" in page
     curves = store.read("curves").to_pylist()
     assert {row["curve"] for row in curves} == {"loss", "validation_loss", "f1_50", "f1_75"}
     assert {row["curve_x"] for row in curves} == {1.0, 2.0}

@@ -1,0 +1,126 @@
+"""Vectors of several depths in a store, and the Gaussian process that weighs the depths."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from graindex.derive import refresh_vectors
+from graindex.errors import ModelError
+from graindex.features.files import make_feature_set
+from graindex.features.registry import register_feature_set
+from graindex.settings import EncoderSettings, Settings, save_settings
+from graindex.store import Store, open_store
+from graindex.trained.artefact import read_folder, write_folder
+from graindex.trained.definition import ModelDefinition
+from graindex.trained.kept import kept_model, stored_page
+from graindex.trained.predict import predict
+from graindex.trained.replay import replay
+from graindex.trained.train import train_model
+from tests.graindex.trained.conftest import GRAIN, fit, model
+from tests.graindex.training.catalogued import Collection
+
+SPECIMENS, SIDE = 16, 96
+DEPTHS = {
+    "name": "depths",
+    "method": "gaussian-process",
+    "feature_set": "depths",
+    "label": {"name": "grain_px", "transform": "log10"},
+    "split": {"kind": "kfold", "folds": 4, "balanced": True},
+}
+
+
+def texture(grain: int, seed: int) -> np.ndarray:
+    """Noise in squares of a size."""
+    cells = -(-SIDE // grain)
+    coarse = np.random.default_rng(seed).integers(60, 200, (cells, cells), dtype=np.uint8)
+    return np.kron(coarse, np.ones((grain, grain), np.uint8))[:SIDE, :SIDE]
+
+
+@pytest.fixture(scope="module")
+def home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("depths")
+    lines = ["sample,grain_px"]
+    for specimen in range(SPECIMENS):
+        for field in range(2):
+            path = folder / "images" / f"S{specimen}" / f"field {field}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(texture(specimen // 2 + 1, 10 * specimen + field)).save(path)
+        lines.append(f"S{specimen},{specimen // 2 + 1}")
+    (folder / "samples.csv").write_text("\n".join(lines))
+    shutil.copytree(empty_home, folder / "home")
+    location = open_store(folder / "home").location
+    encoder = EncoderSettings(pooling="depths", mirrored=True, device="cpu")
+    save_settings(location, Settings(encoder=encoder))
+    store = open_store(folder / "home")
+    collection = Collection(store, folder / "images", "textures")
+    collection.register()
+    collection.refresh()
+    refresh_vectors(store, "textures", author="test")
+    vector = {"vector": "micrographs_depths"}
+    for name, more in (("depths", {}), ("picked", {"select": {"min_variance": 1e-12}})):
+        definition = {"name": name, "entity": "micrograph", "features": [vector], **more}
+        register_feature_set(store, make_feature_set(definition), author="test")
+    train_model(store, ModelDefinition.model_validate(DEPTHS), author="test")
+    return folder / "home"
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return open_store(home)
+
+
+def left_out(metrics) -> float:
+    return next(
+        one.value
+        for one in metrics
+        if (one.metric, one.part, one.evaluation) == ("r2", "all", "cross-validation")
+    )
+
+
+def test_grain_size_is_learned_with_a_share_for_each_depth(store):
+    card = kept_model(store, "depths").card
+    assert left_out(card.metrics) > 0.8
+    shares = [card.method.chosen[f"share of block {n}"] for n in range(1, 6)]
+    assert sum(shares) == pytest.approx(1)
+    assert "share of block 6" not in card.method.chosen
+    assert card.encoder.pooling == "depths"
+    assert card.encoder.mirrored
+    assert "log posterior over step of the optimisation" in stored_page(store, "depths").decode()
+
+
+def test_it_predicts_without_the_home_by_the_encoder_of_its_card(store, tmp_path):
+    write_folder(kept_model(store, "depths"), tmp_path / "model")
+    Image.fromarray(texture(3, 999)).save(tmp_path / "new.png")
+    (alone,) = predict(read_folder(tmp_path / "model"), [str(tmp_path / "new.png")])
+    (known,) = predict(kept_model(store, "depths"), [str(tmp_path / "new.png")], store=store)
+    assert alone["value"] == known["value"]
+    assert abs(np.log10(alone["value"] / 3)) < 3 * alone["std"]
+
+
+def test_a_home_with_another_encoder_refuses_its_own_vectors(store, tmp_path, home):
+    shutil.copytree(home, tmp_path / "home")
+    other = open_store(tmp_path / "home")
+    save_settings(other.location, Settings(encoder=EncoderSettings(pooling="depths", device="cpu")))
+    other = open_store(tmp_path / "home")
+    with pytest.raises(ModelError, match="depths-mirrored"):
+        train_model(other, ModelDefinition.model_validate(DEPTHS), author="test")
+
+
+def test_features_that_are_selected_are_one_block(store):
+    found = fit(store, ModelDefinition.model_validate(DEPTHS | {"feature_set": "picked"}))
+    assert "share of block 2" not in found.chosen
+
+
+def test_it_is_trained_again_to_the_same_bits(store):
+    assert replay(store, "depths").equal
+
+
+def test_a_gaussian_process_learns_from_a_few_numbers_too(read_only):
+    found = fit(read_only, model(GRAIN, method="gaussian-process", parameters={}))
+    assert left_out(found.metrics) > 0.95
+    with pytest.raises(ModelError, match="its method does not tell"):
+        explain = {"draws": 2}
+        fit(read_only, model(GRAIN, method="gaussian-process", parameters={}, explain=explain))
