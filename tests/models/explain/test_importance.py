@@ -23,7 +23,7 @@ def electrode(cycles):
     """A wide electrode as after so many cycles: true attributes, columns of noise and damage."""
     config = ElectrodePhantom(
         seed=2,
-        shape_voxels=(128, 330, 330),
+        shape_voxels=(128, 260, 260),
         damage=cycled_electrode(cycles).damage,
     )
     crowd = gather(config)
@@ -51,17 +51,17 @@ def test_planted_drivers_come_first_under_both_strategies(cycled):
     planted = {10: ("z_um", "volume_um3"), 50: ("z_um", "distance_nearest_um")}[cycles]
     found = list(
         repeated(
-            Forest(trees=60),
+            Forest(trees=40),
             rows,
             each_alone(len(names)),
-            draws=3,
-            draw_rows=500,
-            seeds=2,
+            draws=2,
+            draw_rows=250,
+            seeds=1,
             seed=0,
         )
     )
     assert [(one.strategy, one.repeat) for one in found] == [
-        ("draws", 0), ("draws", 1), ("draws", 2), ("seeds", 0), ("seeds", 1)
+        ("draws", 0), ("draws", 1), ("seeds", 0)
     ]  # fmt: skip
     for one in found:
         order = [names[place] for place in np.argsort(-one.total)]
