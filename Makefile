@@ -23,7 +23,8 @@ demo: $(STAMP) ## make a phantom collection, materialise it, show what can be as
 	$(BIN)/graindex demo --home $(HOME_FOLDER)
 
 test: $(STAMP) check ## check the code and run the tests, the slow ones left out
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@# a worker for each core; threads within them would only wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

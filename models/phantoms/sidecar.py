@@ -3,11 +3,57 @@
 Out of scope: parsing sidecars; the instrument's internal settings, which a phantom has none of.
 """
 
+from datetime import datetime
+from typing import Protocol
+
 from models.phantoms.databar import DATABAR_ROWS
-from models.phantoms.sem import SemPhantom
 
 
-def sidecar_text(config: SemPhantom, image_name: str) -> str:
+class Micrograph(Protocol):
+    """A phantom that an instrument could have written a text file of."""
+
+    @property
+    def shape_px(self) -> tuple[int, int]:
+        """Rows and columns, without the databar."""
+        ...
+
+    @property
+    def databar(self) -> bool:
+        """Whether a databar is below."""
+        ...
+
+    @property
+    def instrument(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def acquired_at(self) -> datetime:
+        """Local time."""
+        ...
+
+    @property
+    def kv(self) -> float:
+        """Accelerating voltage in kV."""
+        ...
+
+    @property
+    def magnification(self) -> int:
+        """As the instrument counts it."""
+        ...
+
+    @property
+    def working_distance_mm(self) -> float:
+        """Working distance."""
+        ...
+
+    @property
+    def pixel_size_um(self) -> float:
+        """Side of a pixel."""
+        ...
+
+
+def sidecar_text(config: Micrograph, image_name: str) -> str:
     """Describe a micrograph in the layout of SEC tabletop microscopes.
 
     Keys, sections, blanks, the manufacturer's spelling ("Acceleated", "Discription") and the

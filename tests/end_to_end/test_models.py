@@ -14,17 +14,12 @@ import yaml
 import graindex
 from graindex.derive import refresh_vectors
 from graindex.features.files import make_feature_set
-from graindex.features.registry import register_feature_set, registered_feature_set
-from graindex.trained.definition import ModelDefinition, definition_names
+from graindex.features.registry import register_feature_set
+from graindex.trained.definition import ModelDefinition
 from graindex.trained.learning import learning_of
 from graindex.trained.train import fit_model
 from graindex.training.training_set import build_training_set
-from orchestration.cli.demo_models import (
-    FEATURES,
-    feature_set,
-    model_definitions,
-    write_models,
-)
+from orchestration.cli.demo_models import feature_sets, model_definitions
 from tests.end_to_end.commands import COMMAND, Answer, environment, run_here
 from tests.real_collections import FEW, LLZTO, UHCS
 
@@ -226,16 +221,15 @@ def test_a_definition_that_does_not_fit_the_store_is_refused(trained, tmp_path):
     assert "feature set 'pooledd' is not registered; did you mean pooled?" in told
 
 
-def test_the_demo_declares_a_number_and_a_class_that_leave_specimens_out(trained):
+def test_the_demo_declares_models_that_leave_specimens_or_blocks_out():
     demo = [(one.method, one.split.by, one.split.kind) for one in model_definitions()]
     assert demo == [
         ("ridge", ("sample",), "leave-one-out"),
         ("logistic", ("sample",), "kfold"),
+        ("forest", ("block",), "kfold"),
     ]
-    store = graindex.open(trained.home)
-    names = write_models(store)
-    assert set(names) < set(definition_names(store.location))
-    assert registered_feature_set(store, FEATURES).definition == feature_set()
+    known = {one.name for one in feature_sets()}
+    assert {one.feature_set for one in model_definitions()} == known
 
 
 STUDIES = {

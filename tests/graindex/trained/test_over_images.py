@@ -206,11 +206,17 @@ def test_a_changed_image_is_no_silent_mixture(home, tmp_path):
 def test_a_killed_training_goes_on_to_the_same_weights(home, tmp_path):
     shutil.copytree(home, tmp_path / "home")
     store = open_store(tmp_path / "home")
+    code = (
+        "import sys; from graindex.store import open_store\n"
+        "from graindex.trained.definition import load_definition\n"
+        "from graindex.trained.train import train_model\n"
+        "store = open_store(sys.argv[1])\n"
+        "train_model(store, load_definition(store.location, 'killed'), author='test')\n"
+    )
     save_definition(store.location, model(name="killed"))
-    command = [str(Path(sys.executable).parent / "graindex"), "train", "killed", "--home"]
     checkpoints = tmp_path / "home" / "models" / ".killed.training"
     running = subprocess.Popen(
-        [*command, str(tmp_path / "home")],
+        [sys.executable, "-c", code, str(tmp_path / "home")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -43,6 +43,9 @@ def error(fit, new, keep=None):
     return unexplained(apply(new), apply(fit.reconstruct(new, keep)))
 
 
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+
+
 @pytest.fixture(scope="module")
 def bent():
     """An autoencoder that chose its size on curved rows."""
@@ -63,6 +66,7 @@ def test_the_error_stops_falling_at_the_number_of_factors(bent):
     assert (falls[2:] < 0.01).all()
 
 
+@pytest.mark.slow
 def test_the_published_rule_takes_the_least_error(bent):
     same = Autoencoder(latent=(4, 3), hidden=(24,), epochs=20, gain=0.0).fit(curved(1, 300, 0.1))
     assert same.curves[0].y == bent.curves[0].y[2:]
@@ -82,7 +86,7 @@ def test_all_three_are_scored_on_rows_that_none_has_seen():
     assert found.plain[0] < 0.3 * found.pca[0]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_without_anything_to_learn_beyond_a_plane_it_is_not_behind_pca(seed):
     """Few rows of independent, skewed columns: the early stop leaves PCA, of all rows."""
     x = np.random.default_rng(seed).gamma(0.5, size=(120, 15))
@@ -100,14 +104,14 @@ def test_a_linear_network_without_penalties_is_pca():
     assert trained.error == pytest.approx(trained.errors[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_flat_rows_are_reconstructed_about_as_well_as_by_pca(seed):
     x, new = flat(10 + seed, 200, 0.5), flat(20 + seed, 1000, 0.5)
     fit = Autoencoder(latent=(FACTORS,), epochs=20, seed=seed).fit(x)
     assert error(fit, new) < 1.1 * pca_error(x, new, FACTORS)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_penalties_help_where_rows_are_few_and_noisy(seed):
     """Trained to the end: an early stop is a penalty of its own."""
     standard = Standard.of(curved(30 + seed, 100, 0.4))

@@ -117,7 +117,9 @@ def test_the_block_that_matters_gets_the_variance():
     assert rmse[0] < 0.3 * rmse[1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_noise_and_coverage_of_simulated_data(seed):
     rng = np.random.default_rng(10 + seed)
     x, y = wavy(rng, 150, 0.3)

@@ -56,6 +56,7 @@ def test_nothing_is_found_where_targets_are_shuffled(planted, small):
     assert found.std.min() > 0.8 * shuffled.std()  # and it says so
 
 
+@pytest.mark.slow
 def test_descriptors_say_what_images_do_not(planted, small):
     """The target is half in the images, half in one of two descriptors."""
     descriptors = np.random.default_rng(2).normal(900, 100, (72, 2))

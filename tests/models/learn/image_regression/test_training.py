@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(images, unint
     assert other.curve[0].loss != uninterrupted.curve[0].loss
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+@pytest.mark.parametrize("optimiser", ["adam", pytest.param("adamw", marks=pytest.mark.slow)])
 def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(images, optimiser, tmp_path):
     options = replace(OPTIONS, optimiser=optimiser, weight_decay=0.1)
 
@@ -93,6 +93,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(images, opt
             train(CONFIG, *changed, checkpoints=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_a_training_that_was_killed_goes_on_to_the_same_numbers(images, tmp_path):
     options = replace(OPTIONS, epochs=40, patience=40)
