@@ -35,6 +35,7 @@ ALONE = "brightness and contrast alone"
 """Part of the metrics of a model that knows nothing else."""
 
 _COLUMNS = ("brightness_mean", "contrast_std")
+_FOR_CLASSES = Logistic(penalties=(10.0, 1.0, 0.1, 0.01), scalings=((1.0, "none"),), inner_folds=3)
 _SUSPICIOUS = 0.5  # share of the model's own headline
 _LEAST_SKILL = 0.3
 _MOST_VALUES = 30
@@ -130,7 +131,7 @@ def _alone(store: "Store", learning: Learning, left_out: Scored, seed: int) -> S
     values = lighting(store, learning)
     if values is None:
         return None
-    learner: Learner = Logistic() if learning.classes else Ridge()
+    learner: Learner = _FOR_CLASSES if learning.classes else Ridge()
     try:
         found = evaluate(
             learner,

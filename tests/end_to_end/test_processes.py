@@ -79,6 +79,7 @@ def open_at_once(homes: list[Path], together: Barrier) -> None:
         open_instance(Location.parse(home)).dispose()
 
 
+@pytest.mark.slow
 def test_processes_may_make_one_dagster_instance_at_once(tmp_path: Path) -> None:
     homes = [tmp_path / str(number) for number in range(2)]
     context = multiprocessing.get_context("spawn")

@@ -109,11 +109,13 @@ def test_a_home_with_another_encoder_refuses_its_own_vectors(store, tmp_path, ho
         train_model(other, ModelDefinition.model_validate(DEPTHS), author="test")
 
 
+@pytest.mark.slow
 def test_features_that_are_selected_are_one_block(store):
     found = fit(store, ModelDefinition.model_validate(DEPTHS | {"feature_set": "picked"}))
     assert "share of block 2" not in found.chosen
 
 
+@pytest.mark.slow
 def test_it_is_trained_again_to_the_same_bits(store):
     assert replay(store, "depths").equal
 

@@ -156,10 +156,12 @@ def test_the_page_shows_where_it_looks(store):
     assert page.count("data:image/png") == 6  # result, channels, three images, curves
 
 
+@pytest.mark.slow
 def test_it_is_trained_again_to_the_same_bits(store):
     assert replay(store, "sees").equal
 
 
+@pytest.mark.slow
 def test_descriptors_join_the_image(store):
     found = fit(store, model(**JOINED))
     assert found.chosen["architecture"] == "descriptors"
@@ -203,6 +205,7 @@ def test_a_changed_image_is_no_silent_mixture(home, tmp_path):
         path.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(home, tmp_path):
     shutil.copytree(home, tmp_path / "home")
     store = open_store(tmp_path / "home")

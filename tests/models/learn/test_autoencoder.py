@@ -73,6 +73,7 @@ def test_the_published_rule_takes_the_least_error(bent):
     assert same.chosen["latent"] == 4
 
 
+@pytest.mark.slow
 def test_all_three_are_scored_on_rows_that_none_has_seen():
     x = curved(3, 300, 0.1)
     found = reconstruction_curve(x, Autoencoder(latent=(3,), hidden=(24,), epochs=15))
@@ -164,6 +165,7 @@ def test_significance_is_what_is_lost_without_a_dimension(bent):
     assert lost == pytest.approx(bent.significance[0], rel=0.15)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_whatever_torch_was_doing():
     x = curved(7, 120, 0.1)
     one = QUICK.fit(x).tensors()
@@ -196,6 +198,7 @@ def test_tensors_restore_the_fit(hidden, tmp_path):
         Autoencoder().restore({})
 
 
+@pytest.mark.slow
 def test_units_and_zero_points_of_columns_do_not_matter():
     x = curved(9, 120, 0.1)
     scale = 10.0 ** np.arange(-6, 6)

@@ -93,7 +93,6 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(images, opt
             train(CONFIG, *changed, checkpoints=tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_a_training_that_was_killed_goes_on_to_the_same_numbers(images, tmp_path):
     options = replace(OPTIONS, epochs=40, patience=40)
