@@ -6,7 +6,6 @@ Out of scope: importance itself (`models.explain`), pictures (`graindex.trained.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,7 +20,6 @@ from models.learn.learner import (
     Bools,
     CannotLearnError,
     Explainable,
-    Explained,
     Floats,
     Ints,
     Rows,
@@ -104,17 +102,20 @@ def drivers_of(
         return Drivers()
     shap: list[Record] = []
     importances: list[Record] = []
+    whole = Rows(matrix, learning.target, learning.groups, learning.weight)
     for part, chosen in parts_of(store, learning, request).items():
-        whole = Rows(matrix, learning.target, learning.groups, learning.weight)
-        rows = whole.of(chosen)
-        kept = _kept(chosen, request.rows, seed)
+        rows, kept = whole.of(chosen), _kept(chosen, request.rows, seed)
+        judged = whole.of(np.isin(np.arange(len(chosen)), kept))
         try:
             model = fitted if part == ALL else cast(Explainable, learner).fit_to_explain(rows, seed)
-            found = list(_importances(learner, model, rows, features, request, seed, part))
+            values = model.shapley(judged.x).values
+            found = [importance_of(values, judged, features.columns, "model")]
+            if part != ALL or request.compare is None:  # what is compared is repeated
+                found += _repeats(learner, rows, judged, features, request, seed, part)
         except CannotLearnError as error:
             raise ModelError(f"what drives {part} cannot be told: {error}") from error
         importances += [row for one in found for row in _importance_records(one, part, features)]
-        shap += _shap_records(model, learning, matrix, features, kept, part)
+        shap += _shap_records(grouped(values, features.columns), learning, features, kept, part)
     return Drivers(shap, importances)
 
 
@@ -175,28 +176,28 @@ def _kept(chosen: Bools, most: int, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).permutation(places)[:most])
 
 
-def _importances(
-    learner: Any,
-    model: Explained,
+def _repeats(
+    learner: Explainable,
     rows: Rows,
+    judged: Rows,
     features: _Features,
     request: ExplainRequest,
     seed: int,
     part: str,
 ) -> Iterator[Importance]:
-    yield importance_of(model.shapley(rows.x).values, rows, features.columns, "model")
-    if part == ALL and request.compare is not None:
-        return  # what is compared is repeated
-    yield from repeated(
+    found = repeated(
         learner,
         rows,
+        judged,
         features.columns,
         draws=request.draws,
         draw_rows=request.draw_rows,
         seeds=request.seeds,
         seed=seed,
-        told=partial(report, f"what drives {part}"),
     )
+    for done, one in enumerate(found, start=1):
+        report(f"what drives {part}", done, request.draws + request.seeds)
+        yield one
 
 
 def _importance_records(one: Importance, part: str, features: _Features) -> Iterator[Record]:
@@ -215,14 +216,9 @@ def _importance_records(one: Importance, part: str, features: _Features) -> Iter
 
 
 def _shap_records(
-    model: Explained,
-    learning: Learning,
-    matrix: Floats,
-    features: _Features,
-    kept: Ints,
-    part: str,
+    values: Floats, learning: Learning, features: _Features, kept: Ints, part: str
 ) -> Iterator[Record]:
-    values = grouped(model.shapley(matrix[kept]).values, features.columns)
+    """Rows for Shapley values (K, G) of the kept rows."""
     ids = learning.training_set.rows["entity_id"].to_pylist()
     datasets = learning.training_set.rows["dataset"].to_pylist()
     for at, row in enumerate(kept.tolist()):

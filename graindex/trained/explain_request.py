@@ -18,7 +18,7 @@ class ExplainRequest(BaseModel):
         by: columns of `micrograph_catalog`, such as magnification: metrics of the rows with each
             of their values.
         autoencoder: also how features go together, once an autoencoder took the noise out of them.
-        rows: rows at most whose Shapley values are kept, drawn by chance.
+        rows: rows at most, drawn by chance, whose Shapley values are kept and make the importance.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from graindex.ducklake import first_line
+from graindex.entities import KEYS
 from graindex.errors import ModelError, QueryError
 from graindex.features.definition import ColumnFeatures, FeatureSet, Source, VectorFeature
 from graindex.features.derived import derived_values
@@ -46,7 +47,7 @@ def refuse_store_features(card: Card) -> None:
         if needed:
             message = (
                 f"model {card.reference} needs {needed}, which an image file alone does not tell: "
-                "catalogue the image and give its micrograph_id with --home"
+                f"catalogue the image and give a {KEYS[card.features.entity]} with --home"
             )
             raise ModelError(message)
 

@@ -39,6 +39,7 @@ class Method:
         headline: metric that stands for the model in a list.
         title: for people.
         sees_images: whether it learns from the pixels of images, and features beside them.
+        weighs_blocks: whether it weighs blocks of features, which are filled in if none are named.
         course: what its learning curves lie over, and what they show; None where curves are errors
             over the penalty.
     """
@@ -49,6 +50,7 @@ class Method:
     headline: str
     title: str
     sees_images: bool = False
+    weighs_blocks: bool = False
     course: tuple[str, str] | None = None
 
 
@@ -62,6 +64,7 @@ METHODS: dict[str, Method] = {
         "1",
         "r2",
         "Gaussian process",
+        weighs_blocks=True,
         course=("step of the optimisation", "log posterior"),
     ),
     "image-network": Method(

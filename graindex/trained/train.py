@@ -144,7 +144,7 @@ def fit_model(
         return fit_network(store, definition, learner, learning, checkpoints=checkpoints)
     if METHODS[definition.method].sees_images:
         learner, learning = over_images(store, learner, learning, definition.name, checkpoints)
-    if definition.method == "gaussian-process" and not learner.blocks:
+    if METHODS[definition.method].weighs_blocks and not learner.blocks:
         learner = dataclasses.replace(learner, blocks=blocks_of(store, learning.training_set))
     return fit_rows(store, definition, learner, learning)
 

@@ -5,7 +5,7 @@ supplement), and it is found again on draws of the rows and with other random nu
 Out of scope: the models (`models.learn`), pictures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,25 +70,25 @@ def grouped(values: Floats, groups: Sequence[Ints]) -> Floats:
 def repeated(
     learner: Explainable,
     rows: Rows,
+    judged: Rows,
     groups: Sequence[Ints],
     *,
     draws: int,
     draw_rows: int,
     seeds: int,
     seed: int,
-    told: Callable[[int, int], None] | None = None,
 ) -> Iterator[Importance]:
     """Importance in models of other rows, and of other random numbers.
 
     Args:
         learner: fits the models.
         rows: all rows.
+        judged: rows that models of all rows are judged by, all or some of them.
         groups: see `importance_of`.
         draws: how many models of `draw_rows` rows drawn without replacement.
         draw_rows: rows of a draw; of few rows four fifths, so that draws differ.
         seeds: how many models of all rows, of another seed each.
         seed: of the draws; the models' own seeds follow it.
-        told: told how many fits are done, and how many there are.
 
     Raises:
         CannotLearnError: the rows of a draw do not allow a fit.
@@ -101,13 +101,9 @@ def repeated(
         part = rows.of(chosen)
         values = learner.fit_to_explain(part, seed).shapley(part.x).values
         yield importance_of(values, part, groups, "draws", repeat)
-        if told is not None:
-            told(repeat + 1, draws + seeds)
     for repeat in range(seeds):
-        values = learner.fit_to_explain(rows, seed + repeat).shapley(rows.x).values
-        yield importance_of(values, rows, groups, "seeds", repeat)
-        if told is not None:
-            told(draws + repeat + 1, draws + seeds)
+        values = learner.fit_to_explain(rows, seed + repeat).shapley(judged.x).values
+        yield importance_of(values, judged, groups, "seeds", repeat)
 
 
 def _pearson(columns: Floats, target: Floats) -> float:

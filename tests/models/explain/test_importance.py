@@ -53,6 +53,7 @@ def test_planted_drivers_come_first_under_both_strategies(cycled):
         repeated(
             Forest(trees=40),
             rows,
+            rows,
             each_alone(len(names)),
             draws=2,
             draw_rows=250,
@@ -74,7 +75,14 @@ def test_without_a_law_nothing_comes_first(cycled):
     shuffled = np.random.default_rng(1).permutation(rows.target)
     rows = Rows(rows.x, shuffled, rows.groups, rows.weight)
     (found,) = repeated(
-        Forest(trees=60), rows, each_alone(len(names)), draws=0, draw_rows=500, seeds=1, seed=0
+        Forest(trees=60),
+        rows,
+        rows,
+        each_alone(len(names)),
+        draws=0,
+        draw_rows=500,
+        seeds=1,
+        seed=0,
     )
     assert found.share.max() < 2.5 / len(names)
 
@@ -84,8 +92,8 @@ def test_draws_differ_and_the_same_seed_draws_the_same():
     x = rng.normal(size=(60, 3))
     rows = Rows(x, x[:, 0] + rng.normal(size=60), np.arange(60), np.ones(60))
     asked = {"draws": 2, "draw_rows": 500, "seeds": 0, "seed": 4}
-    first, second = repeated(Ridge(), rows, each_alone(3), **asked)
-    again, _ = repeated(Ridge(), rows, each_alone(3), **asked)
+    first, second = repeated(Ridge(), rows, rows, each_alone(3), **asked)
+    again, _ = repeated(Ridge(), rows, rows, each_alone(3), **asked)
     assert first.rows == 48  # four fifths of so few
     np.testing.assert_array_equal(first.total, again.total)
     assert not np.array_equal(first.total, second.total)
