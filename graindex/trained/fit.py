@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_LOOKS = "Where it looks"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -133,6 +135,9 @@ def fit_rows(
 def _maps(learning: Learning, fitted: object, matrix: Floats, seed: int) -> list[Section]:
     if not isinstance(fitted, FittedOverImages):
         return []
+    from graindex.trained.class_maps import NOTE, class_pictures  # noqa: PLC0415
     from graindex.trained.image_maps import map_pictures  # noqa: PLC0415
 
-    return [Section("Where it looks", "", list(map_pictures(learning, fitted, matrix, seed)))]
+    if learning.kind == "class":
+        return [Section(_LOOKS, NOTE, list(class_pictures(learning, fitted, matrix)))]
+    return [Section(_LOOKS, "", list(map_pictures(learning, fitted, matrix, seed)))]

@@ -1,6 +1,6 @@
 """Where networks on images look: channels that go with the number, and Grad-CAM, as pictures.
 
-Out of scope: both kinds of maps (`models.explain`).
+Out of scope: both kinds of maps (`models.explain`), classes (`graindex.trained.class_maps`).
 """
 
 import io
@@ -95,7 +95,7 @@ def _histogram(seen: _Seen) -> bytes:
     axes.set_ylabel("channels")
     axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _picture(fitted: FittedOverImages, seen: _Seen, row: Floats) -> bytes:
@@ -116,12 +116,16 @@ def _picture(fitted: FittedOverImages, seen: _Seen, row: Floats) -> bytes:
         _covered(axes, values, colour)
         if np.ptp(values) == 0:
             axes.set_title(f"{axes.get_title()}: none", fontsize=8)
-    evidence = _evidence(fitted, grey, row[1:])
+    draw_evidence(panels[3], evidence_in(fitted, grey, row[1:]), ("lower", "higher"))
+    return figure_png(figure)
+
+
+def draw_evidence(axes: "Axes", evidence: Floats, ends: tuple[str, str]) -> None:
+    """Evidence (Y, X) in colours over an image, with a bar whose ends are named."""
     most = float(np.abs(evidence).max()) or 1.0
-    drawn = panels[3].imshow(evidence, cmap="RdBu", vmin=-most, vmax=most, alpha=0.6)
-    bar = figure.colorbar(drawn, ax=panels[3], ticks=[-most, most], shrink=0.8)
-    bar.ax.set_yticklabels(["lower", "higher"], fontsize=7)
-    return _png(figure)
+    drawn = axes.imshow(evidence, cmap="RdBu", vmin=-most, vmax=most, alpha=0.6)
+    bar = axes.figure.colorbar(drawn, ax=axes, ticks=[-most, most], shrink=0.8)
+    bar.ax.set_yticklabels(ends, fontsize=7)
 
 
 def _mean_maps(
@@ -141,13 +145,18 @@ def _standard(values: Floats) -> Floats:
     return np.asarray((values - values.mean()) / (spread if spread > 0 else 1.0))
 
 
-def _evidence(fitted: FittedOverImages, grey: npt.NDArray[Any], descriptors: Floats) -> Floats:
-    """Positive less negative evidence, the mean over networks."""
+def evidence_in(
+    fitted: FittedOverImages,
+    grey: npt.NDArray[Any],
+    descriptors: Floats,
+    code: int | None = None,
+) -> Floats:
+    """Positive less negative evidence, the mean over networks; of a class, its code given."""
     networks = fitted.networks
     given = networks.inputs(grey, descriptors if networks.config.descriptors else None)
     found = []
     for member, (image, own) in zip(networks.members, given, strict=True):
-        positive, negative = grad_cam(member.network, image, own)
+        positive, negative = grad_cam(member.network, image, own, code)
         found.append(positive - negative)
     return np.asarray(np.mean(found, axis=0))
 
@@ -162,7 +171,8 @@ def _covered(axes: "Axes", values: Floats, colour: str) -> None:
         axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.6)
 
 
-def _png(figure: Any) -> bytes:
+def figure_png(figure: Any) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

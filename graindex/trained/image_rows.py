@@ -82,8 +82,8 @@ class OverImages:
 
     @property
     def kind(self) -> TargetKind:
-        """A number."""
-        return "number"
+        """What the images are to tell."""
+        return self.learner.kind
 
     def fit(self, rows: Rows, classes: int = 0, seed: int = 0) -> FittedOverImages:
         """Train on rows (N, 1 + D): place of an image, and descriptors.
@@ -91,7 +91,6 @@ class OverImages:
         Raises:
             CannotLearnError: images or descriptors that nothing can be learned from.
         """
-        del classes
         examples = [
             ImageExample(self.images[int(row[0])], row[1:], target, str(group), weight)
             for row, target, group, weight in zip(
@@ -107,7 +106,9 @@ class OverImages:
             which = np.ascontiguousarray(rows.x[:, 0]).tobytes()
             folder = self.checkpoints / hashlib.sha256(which).hexdigest()[:16]
         told = partial(report, f"train {self.name} on {len(examples)} images")
-        fitted = self.learner.fit(examples, seed, checkpoints=folder, progress=told)
+        fitted = self.learner.fit(
+            examples, seed, classes=classes, checkpoints=folder, progress=told
+        )
         return FittedOverImages(fitted, self.images)
 
     def restore(self, tensors: Mapping[str, npt.NDArray[Any]]) -> FittedOverImages:

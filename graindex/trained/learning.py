@@ -151,18 +151,27 @@ def _target(
     told = f"model {definition.name!r}: label {training_set.request.label.name!r} is a"
     if kind == "number":
         if not numbers:
-            message = f"{told} class, and {definition.method} learns numbers: choose logistic"
+            other = _other_method(definition.method, "logistic")
+            message = f"{told} class, and {definition.method} learns numbers: choose {other}"
             raise ModelError(message)
         return np.asarray(training_set.target, float), ()
     values, codes = np.unique(training_set.target, return_inverse=True)
     if numbers and len(values) > min(_MOST_CLASSES, len(codes) / _ROWS_OF_A_CLASS):
         message = (
             f"{told} number of {len(values)} values, and {definition.method} learns classes: "
-            "choose ridge"
+            f"choose {_other_method(definition.method, 'ridge')}"
         )
         raise ModelError(message)
     names = tuple(f"{value:g}" if numbers else str(value) for value in values)
     return codes.astype(float), names
+
+
+def _other_method(name: str, of_features: str) -> str:
+    """What learns the other kind of label from the same: pixels, or features."""
+    own = METHODS[name]
+    if not own.sees_images:
+        return of_features
+    return next(key for key, one in METHODS.items() if one.sees_images and one.kind != own.kind)
 
 
 def refuse_the_label(learning: Learning) -> None:

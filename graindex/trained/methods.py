@@ -16,7 +16,7 @@ from graindex.settings import first_problem
 from graindex.trained.image_rows import OverImages
 from models.learn.forest import Forest
 from models.learn.gaussian_process import GaussianProcess
-from models.learn.image_regression.learner import ImageRegression
+from models.learn.image_regression.learner import ImageClassification, ImageRegression
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge
@@ -66,6 +66,15 @@ METHODS: dict[str, Method] = {
         "Gaussian process",
         weighs_blocks=True,
         course=("step of the optimisation", "log posterior"),
+    ),
+    "image-classifier": Method(
+        ImageClassification,
+        "class",
+        "1",
+        "macro_f1",
+        "convolutional network on images",
+        sees_images=True,
+        course=("epoch", "cross-entropy"),
     ),
     "image-network": Method(
         ImageRegression,

@@ -1,7 +1,8 @@
-"""Grad-CAM of a predicted number: where an image speaks for a higher one, and where for a lower.
+"""Grad-CAM: where an image speaks for a higher number, or for a class, and where against it.
 
 Selvaraju et al., Int. J. Comput. Vis. 128 (2020) 336, eqs. 1 and 2, with the prediction in place of
-the score of a class; evidence against it is their counterfactual, with the gradient's sign turned.
+the score of a class where it is a number; evidence against it is their counterfactual, with the
+gradient's sign turned.
 Where a mean over positions and one linear layer follow the maps, positive minus negative evidence,
 summed over the maps' positions, is the prediction less its constant part.
 Out of scope: the network, what channels mean over many images (`channel_maps`).
@@ -31,7 +32,7 @@ class Explained(Protocol):
         ...
 
     def from_maps(self, maps: "Tensor", descriptors: "Tensor | None") -> "Tensor":
-        """Numbers (N,) of feature maps (N, C, h, w) and descriptors (N, D)."""
+        """Numbers (N,), or scores of classes (N, K), of feature maps and descriptors (N, D)."""
         ...
 
 
@@ -62,6 +63,7 @@ def grad_cam(
     network: Explained,
     image: npt.NDArray[np.float32],
     descriptors: npt.NDArray[np.float32] | None = None,
+    code: int | None = None,
 ) -> tuple[Floats, Floats]:
     """Evidence of a network in an image.
 
@@ -69,6 +71,8 @@ def grad_cam(
         network: in evaluation mode.
         image: (Y, X) as the network takes it.
         descriptors: (D,) likewise; None or of size 0 where it takes none.
+        code: of the class that evidence is of, above the mean over all classes: what is added to
+            every score changes no probability. None of a number.
 
     Returns:
         Positive and negative evidence, each (Y, X), scaled up linearly from the maps.
@@ -83,7 +87,9 @@ def grad_cam(
         with torch.no_grad():
             maps = network.feature_maps(torch.from_numpy(image)[None, None].to(device))
         maps.requires_grad_()
-        (gradient,) = torch.autograd.grad(network.from_maps(maps, given).sum(), maps)
+        found = network.from_maps(maps, given)
+        score = found if code is None else found[:, code] - found.mean(1)
+        (gradient,) = torch.autograd.grad(score.sum(), maps)
     both = evidence(maps.detach()[0].cpu().numpy(), gradient[0].cpu().numpy())
     positive, negative = (enlarged(one, (image.shape[0], image.shape[1])) for one in both)
     return positive, negative

@@ -23,6 +23,7 @@ from models.learn.learner import (
     one_thread,
 )
 from models.learn.scaling import Scaling, Spread, fit_scaling
+from models.learn.weights import balanced_weights
 
 PENALTIES = tuple(float(10.0**exponent) for exponent in np.arange(1, -3.25, -0.5))
 """Penalties tried, strongest first, relative to the mean squared length of the scaled rows."""
@@ -160,11 +161,7 @@ class Logistic:
         """Weights (N,) of rows, by which classes weigh alike; they sum to the rows' weights."""
         if not self.balanced:
             return rows.weight
-        codes = rows.target.astype(int)
-        of_class = np.bincount(codes, rows.weight, minlength=classes)
-        present = np.count_nonzero(of_class)
-        weighted: Floats = rows.weight * rows.weight.sum() / (present * of_class[codes])
-        return weighted
+        return balanced_weights(rows.target, rows.weight, classes)
 
     def _path(
         self, rows: Rows, classes: int, penalties: Sequence[float], power: float, spread: Spread

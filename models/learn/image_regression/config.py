@@ -1,4 +1,4 @@
-"""What a network from a micrograph to a number is: one of the four of a paper, and its size.
+"""What a network on micrographs is: one of the four of a paper, its size, what it predicts.
 
 After Murakami et al., Digital Discovery 2025, doi 10.1039/d5dd00232j, Tables 1 and 2.
 Out of scope: building it (`networks`), training it (`options`). Nothing here imports torch.
@@ -33,7 +33,7 @@ class ImageRegressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A network from a grey image to a number, completely described.
+    """A network from a grey image to a number or to classes, completely described.
 
     Attributes:
         architecture: "baseline" is Table 2: three blocks of two 3 × 3 convolutions, pooled by two
@@ -45,12 +45,14 @@ class NetworkConfig:
         backbone: timm name of the pretrained backbone of "efficientnet-b3"; the published one
             needs a local file of weights, `tf_efficientnet_lite0` comes with some and suits
             processors.
+        classes: that are told apart; 0 where a number is predicted.
     """
 
     architecture: Architecture = "baseline"
     descriptors: int = 0
     filters: tuple[int, int, int] = TABLE_2
     backbone: str = "tf_efficientnet_b3"
+    classes: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -65,6 +67,8 @@ class NetworkConfig:
             )
         if len(self.filters) != len(TABLE_2) or min(self.filters) < 1:
             raise ImageRegressionError(f"filters are {self.filters}: take three of at least 1")
+        if self.classes < 0 or self.classes == 1:
+            raise ImageRegressionError(f"{self.classes} classes: take 2 or more, or 0 for a number")
         if not self.backbone:
             raise ImageRegressionError(f"backbone is empty: take {PACKAGED_BACKBONE!r}, say")
 

@@ -1,7 +1,7 @@
 """Several networks, each stopped by other groups: K-fold validation within the training images.
 
 As published (Murakami et al. 2025): the networks of a four-fold validation predict together. Their
-errors on the images that each of them did not learn from say how far a prediction may be off.
+outputs for the images that each of them did not learn from say how far off it may be.
 Out of scope: the training of one of them (`training`), the outer folds (`models.learn.evaluation`).
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from models.learn.image_regression.config import NetworkConfig
 from models.learn.image_regression.fitted import Member
 from models.learn.image_regression.inference import outputs
+from models.learn.image_regression.left_out import LeftOut
 from models.learn.image_regression.levels import Equalise, Levels
 from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.records import EpochRecord
@@ -29,18 +30,19 @@ _HOLD_OUT_FOLDS = 4
 """Of which a single network takes the first: it sets a quarter of the groups aside."""
 
 
-def folds_of(rows: Rows, networks: int, seed: int) -> list[tuple[Bools, Bools]]:
+def folds_of(rows: Rows, classes: int, networks: int, seed: int) -> list[tuple[Bools, Bools]]:
     """Masks of training and validation images, one pair for each network, by group.
 
     Args:
         rows: of all images, in a fixed order.
+        classes: which are spread evenly over the pairs; 0 for numbers.
         networks: how many; 1: a quarter of the groups validates; else at most one for each group.
         seed: of the draw.
 
     Raises:
         CannotLearnError: fewer than two groups.
     """
-    folds = list(inner_folds(rows, 0, networks if networks > 1 else _HOLD_OUT_FOLDS, seed))
+    folds = list(inner_folds(rows, classes, networks if networks > 1 else _HOLD_OUT_FOLDS, seed))
     return folds if networks > 1 else folds[:1]
 
 
@@ -54,7 +56,7 @@ def fit_members(
     networks: int,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[tuple[Member, ...], float]:
+) -> tuple[tuple[Member, ...], LeftOut]:
     """Train every network.
 
     Args:
@@ -68,8 +70,7 @@ def fit_members(
         progress: told how many epochs are done, and how many there are at most.
 
     Returns:
-        The networks, and the weighted root mean squared error on images that were left out, in the
-        unit of the target. It is a little too small, as these images chose the epoch.
+        The networks, and what each said of the images that it did not learn from.
 
     Raises:
         CannotLearnError: fewer than two groups.
@@ -77,12 +78,12 @@ def fit_members(
         StarConvexError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
-    folds = folds_of(rows, networks, options.seed)
+    folds = folds_of(rows, config.classes, networks, options.seed)
     scales = [
-        Scales.fit(rows.of(training), list(compress(images, training))) for training, _ in folds
+        Scales.fit(rows.of(training), list(compress(images, training)), config.classes)
+        for training, _ in folds
     ]
-    members = []
-    squared = total = 0.0
+    members, found = [], []
     for number, ((training, validation), scale) in enumerate(zip(folds, scales, strict=True), 1):
         held = _prepared(rows, images, validation, scale, equalise)
 
@@ -101,11 +102,10 @@ def fit_members(
         )
         members.append(Member(trained.network, scale, trained.curve, trained.best_epoch))
         with torch_threads(options.threads):
-            found = scale.back(outputs(trained.network, held, options.crop_px))
-        weight = rows.weight[validation]
-        squared += float(weight @ (found - rows.target[validation]) ** 2)
-        total += float(weight.sum())
-    return tuple(members), float(np.sqrt(squared / total))
+            found.append(scale.back(outputs(trained.network, held, options.crop_px)))
+    left_out = [np.flatnonzero(validation) for _, validation in folds]
+    judged = np.concatenate(left_out)
+    return tuple(members), LeftOut(np.concatenate(found), rows.target[judged], rows.weight[judged])
 
 
 def _prepared(

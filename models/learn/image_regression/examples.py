@@ -1,4 +1,4 @@
-"""Images with a number each, checked once before anything is learnt from them.
+"""Images with a number or a class each, checked once before anything is learnt from them.
 
 Out of scope: where they come from, which of them train and which validate (`ensemble`).
 """
@@ -16,14 +16,15 @@ from models.learn.learner import Floats, Rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageExample:
-    """A micrograph and the number it is to predict.
+    """A micrograph and what is to be predicted of it.
 
     Attributes:
         grey: (Y, X) of any real dtype.
         descriptors: (D,) numbers known besides, such as composition and heating temperatures.
-        target: the number, on the scale that errors are squared on: log10 of a conductivity.
+        target: the number, on the scale that errors are squared on: log10 of a conductivity; or
+            the code of a class, from 0.
         group: such as the specimen; images of a group never stand on both sides of a validation.
-        weight: of its squared error, at least 0; one of weight 0 plays no part.
+        weight: of its loss, at least 0; one of weight 0 plays no part.
     """
 
     grey: npt.NDArray[Any]
@@ -33,12 +34,13 @@ class ImageExample:
     weight: float = 1.0
 
 
-def rows_of(images: Sequence[ImageExample], architecture: Architecture) -> Rows:
+def rows_of(images: Sequence[ImageExample], architecture: Architecture, classes: int = 0) -> Rows:
     """Descriptors, targets, groups and weights of checked images, as rows.
 
     Args:
         images: all of a weight above 0.
         architecture: descriptors are looked at for "descriptors" alone, and else (N, 0).
+        classes: that the targets are codes of; 0 for numbers.
 
     Raises:
         ImageRegressionError: no images, one of no size or that is not finite, a target or a
@@ -53,9 +55,8 @@ def rows_of(images: Sequence[ImageExample], architecture: Architecture) -> Rows:
             raise ImageRegressionError(f"image {number} has the target {image.target}")
     target = np.array([float(image.target) for image in images])
     if np.ptp(target) == 0:
-        raise ImageRegressionError(
-            f"every image has the target {target[0]:g}: there is nothing to learn"
-        )
+        what = "is of one class" if classes else f"has the target {target[0]:g}"
+        raise ImageRegressionError(f"every image {what}: there is nothing to learn")
     names, groups = np.unique([image.group for image in images], return_inverse=True)
     if len(names) < 2:
         raise ImageRegressionError(

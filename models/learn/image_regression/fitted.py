@@ -1,4 +1,4 @@
-"""Trained networks that predict together: numbers with a spread, features, tensors to keep.
+"""Trained networks that predict together: numbers with a spread, or classes; tensors to keep.
 
 Out of scope: training them (`learner`). torch is imported where a network runs.
 """
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models.learn.image_regression.augment import centre_view
 from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
 from models.learn.image_regression.examples import check_grey, stacked_descriptors
+from models.learn.image_regression.left_out import log_shares
 from models.learn.image_regression.levels import Equalise, Levels, levels_of, parse_equalise
 from models.learn.image_regression.records import EpochRecord
 from models.learn.image_regression.scales import Floats32, Prepared, Scales
@@ -50,7 +51,8 @@ class FittedImageRegression:
     Attributes:
         config: of each network.
         members: the networks, K of them.
-        noise: root mean squared error on images that were left out.
+        noise: root mean squared error of numbers on images that were left out.
+        temperature: what scores of classes are divided by.
         crop_px: side of the middle of an image that is looked at.
         equalise: what is done to grey levels.
         threads: of torch on a CPU.
@@ -62,14 +64,15 @@ class FittedImageRegression:
     crop_px: int
     equalise: Equalise
     threads: int = 1
+    temperature: float = 1.0
 
     @property
     def chosen(self) -> Mapping[str, float | str]:
-        """Architecture, number of networks, noise, and the epoch of each network."""
+        """Architecture, number of networks, noise or temperature, and the epoch of each network."""
         return {
             "architecture": self.config.architecture,
             "networks": float(len(self.members)),
-            "noise": self.noise,
+            _sureness(self.config): getattr(self, _sureness(self.config)),
         } | {
             f"epoch, network {number}": float(member.best_epoch)
             for number, member in enumerate(self.members, 1)
@@ -92,9 +95,10 @@ class FittedImageRegression:
     def predict(
         self, images: Sequence[Image], descriptors: Sequence[Floats] | Floats | None = None
     ) -> Prediction:
-        """Mean of the networks' numbers, each with one standard deviation.
+        """Mean of the networks' numbers with one standard deviation, or of their probabilities.
 
-        Its square is the variance over the networks (0 where there is one) plus that of the noise.
+        The square of the deviation is the variance over the networks (0 where there is one) plus
+        that of the noise.
 
         Args:
             images: N of (Y, X) of any real dtype, on the scale of the training images where
@@ -108,19 +112,23 @@ class FittedImageRegression:
         from models.segment.star_convex.fitting import torch_threads  # noqa: PLC0415
 
         if not images:
+            if self.config.classes:
+                return Prediction(probabilities=np.empty((0, self.config.classes)))
             return Prediction(np.empty(0), np.empty(0))
         levels, x = self._checked(images, descriptors)
         with torch_threads(self.threads):
-            numbers: Floats = np.stack(
+            found: Floats = np.stack(
                 [
                     member.scales.back(
                         outputs(member.network, self._prepared(member, levels, x), self.crop_px)
                     )
                     for member in self.members
                 ]
-            )  # (K, N)
-        variance = numbers.var(0, ddof=1) if len(numbers) > 1 else np.zeros(len(images))
-        return Prediction(numbers.mean(0), np.sqrt(variance + self.noise**2))
+            )  # (K, N), or (K, N, C)
+        if self.config.classes:
+            return Prediction(probabilities=np.exp(log_shares(found / self.temperature)).mean(0))
+        variance = found.var(0, ddof=1) if len(found) > 1 else np.zeros(len(images))
+        return Prediction(found.mean(0), np.sqrt(variance + self.noise**2))
 
     def seen(self, grey: Image) -> Image:
         """The middle (crop_px, crop_px) of an image that the networks look at, grey as it was."""
@@ -155,8 +163,9 @@ class FittedImageRegression:
         return found
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything numeric that `predict` needs: weights, scales and noise."""
-        tensors: dict[str, npt.NDArray[Any]] = {"noise": np.array([self.noise])}
+        """Everything numeric that `predict` needs: weights, scales, noise or temperature."""
+        name = _sureness(self.config)
+        tensors: dict[str, npt.NDArray[Any]] = {name: np.array([getattr(self, name)])}
         for number, member in enumerate(self.members, 1):
             for name, tensor in member.network.state_dict().items():
                 tensors[f"{number}.network.{name}"] = tensor.cpu().contiguous().numpy()
@@ -207,9 +216,16 @@ class FittedImageRegression:
                 )
                 for number, epoch in enumerate(settings["epochs"], 1)
             )
-            noise = float(tensors["noise"][0])
-            equalise = parse_equalise(settings["equalise"])
-            return cls(config, members, noise, settings["crop_px"], equalise, threads=threads)
+            sure = {_sureness(config): float(tensors[_sureness(config)][0])}
+            return cls(
+                config,
+                members,
+                sure.get("noise", 0.0),
+                settings["crop_px"],
+                parse_equalise(settings["equalise"]),
+                threads,
+                sure.get("temperature", 1.0),
+            )
         except (KeyError, TypeError, RuntimeError) as error:
             detail = " ".join(str(error).split())
             raise ImageRegressionError(
@@ -261,6 +277,11 @@ class FittedImageRegression:
                     for member in self.members
                 ]
             )
+
+
+def _sureness(config: NetworkConfig) -> str:
+    """Which attribute of fitted networks says how sure they may be."""
+    return "temperature" if config.classes else "noise"
 
 
 def _part(tensors: Mapping[str, npt.NDArray[Any]], start: str) -> dict[str, npt.NDArray[Any]]:

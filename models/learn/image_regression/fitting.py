@@ -10,11 +10,10 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from models.learn.image_regression.augment import random_view
 from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.inference import image_tensor, squared_error
+from models.learn.image_regression.inference import image_tensor, losses, mean_loss
 from models.learn.image_regression.networks import ImageNetwork, build_network, placed
 from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.scales import Prepared
@@ -82,7 +81,7 @@ class Fitting:
             number: of the epoch, from 1; decides in what order and what part of each.
 
         Returns:
-            Mean squared error over the views, each before the step that learnt from it.
+            Mean loss over the views, each before the step that learnt from it.
         """
         self.network.train()
         order = np.random.default_rng([self.options.seed, number]).permutation(len(self.images))
@@ -95,8 +94,8 @@ class Fitting:
         return total
 
     def validation_loss(self, images: Sequence[Prepared]) -> float:
-        """Mean squared error over the middles of images."""
-        return squared_error(self.network.eval(), images, self.options.crop_px)
+        """Mean loss over the middles of images."""
+        return mean_loss(self.network.eval(), images, self.options.crop_px)
 
     def best(self) -> ImageNetwork:
         """The network with the weights of the last `keep`, in evaluation mode."""
@@ -170,8 +169,7 @@ class Fitting:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.mixed):
             maps = self.network.feature_maps(image_tensor(views, device))
         found = self.network.from_maps(maps, descriptors)
-        errors = functional.mse_loss(found, target, reduction="none")
-        return (errors * weight / self.mean_weight).mean()
+        return (losses(found, target) * weight / self.mean_weight).mean()
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> Tensors:

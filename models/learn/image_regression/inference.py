@@ -1,4 +1,4 @@
-"""A trained network at work: numbers, features and feature maps of the middles of images.
+"""A trained network at work: outputs, features and feature maps of the middles of images.
 
 One image at a time, so that no number depends on what else is predicted.
 Out of scope: several networks together (`fitted`).
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.learn.image_regression.augment import centre_view
 from models.learn.image_regression.networks import ImageNetwork
@@ -23,12 +24,12 @@ def image_tensor(views: Sequence[Floats32], device: torch.device) -> Tensor:
 
 
 def outputs(network: ImageNetwork, images: Sequence[Prepared], crop_px: int) -> Floats:
-    """What a network in evaluation mode gives for images, (N,) in standardised targets."""
+    """What a network in evaluation mode gives: standardised targets (N,), or scores (N, C)."""
 
     def one(image: Tensor, descriptors: Tensor | None) -> Tensor:
         return network(image, descriptors)  # type: ignore[no-any-return]
 
-    return np.ravel(_each(network, images, crop_px, one)).astype(float)
+    return _each(network, images, crop_px, one)[:, 0].astype(float)
 
 
 def pooled_features(network: ImageNetwork, images: Sequence[Prepared], crop_px: int) -> Floats32:
@@ -43,10 +44,18 @@ def last_maps(network: ImageNetwork, images: Sequence[Prepared], crop_px: int) -
     return found[:, 0]
 
 
-def squared_error(network: ImageNetwork, images: Sequence[Prepared], crop_px: int) -> float:
-    """Weighted mean squared error of a network in evaluation mode, in standardised targets."""
+def losses(found: Tensor, target: Tensor) -> Tensor:
+    """Squared errors (N,) of numbers (N,), cross-entropies (N,) of scores (N, C) for codes (N,)."""
+    if found.ndim == 1:
+        return functional.mse_loss(found, target, reduction="none")
+    return functional.cross_entropy(found, target.long(), reduction="none")
+
+
+def mean_loss(network: ImageNetwork, images: Sequence[Prepared], crop_px: int) -> float:
+    """Weighted mean loss of a network in evaluation mode."""
     weight, target = np.array([(image.weight, image.target) for image in images]).T
-    return float(weight @ (outputs(network, images, crop_px) - target) ** 2 / weight.sum())
+    found = torch.from_numpy(outputs(network, images, crop_px))
+    return float(weight @ losses(found, torch.from_numpy(target)).numpy() / weight.sum())
 
 
 def _each(

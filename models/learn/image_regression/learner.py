@@ -1,12 +1,13 @@
-"""Image regression as a learner: micrographs with a number each in, networks that predict it out.
+"""Networks on images as learners: micrographs with a number or a class each in, networks out.
 
-Reproduces Murakami et al., Digital Discovery 2025, doi 10.1039/d5dd00232j.
+Numbers reproduce Murakami et al., Digital Discovery 2025, doi 10.1039/d5dd00232j. Classes take the
+same networks, trained for the cross-entropy, as Oh et al. transfer theirs to NCM cathodes.
 Out of scope: the training itself (`ensemble`, `training`), outer folds, the mean over the images
 of a specimen. torch is imported where something is trained.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.learn.image_regression.config import (
@@ -19,11 +20,12 @@ from models.learn.image_regression.examples import ImageExample, rows_of, weight
 from models.learn.image_regression.fitted import FittedImageRegression
 from models.learn.image_regression.levels import Equalise, levels_of, parse_equalise
 from models.learn.image_regression.options import Optimiser, TrainingOptions
-from models.learn.learner import CannotLearnError, TargetKind
+from models.learn.learner import CannotLearnError, Rows, TargetKind
+from models.learn.weights import balanced_weights
 from models.segment.learner import Progress, parameters_of
 from models.segment.star_convex.config import StarConvexError
 
-__all__ = ["FittedImageRegression", "ImageExample", "ImageRegression"]
+__all__ = ["FittedImageRegression", "ImageClassification", "ImageExample", "ImageRegression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,10 @@ class ImageRegression:
         """What it predicts."""
         return "number"
 
-    def config(self, descriptors: int) -> NetworkConfig:
-        """Each network, for images that come with so many descriptors."""
+    def config(self, descriptors: int, classes: int = 0) -> NetworkConfig:
+        """Each network, for images that come with so many descriptors, of so many classes."""
         used = descriptors if self.architecture == "descriptors" else 0
-        return NetworkConfig(self.architecture, used, self.filters, self.backbone)
+        return NetworkConfig(self.architecture, used, self.filters, self.backbone, classes)
 
     def options(self, seed: int) -> TrainingOptions:
         """The same as a training takes them."""
@@ -101,6 +103,7 @@ class ImageRegression:
         images: Sequence[ImageExample],
         seed: int,
         *,
+        classes: int = 0,
         checkpoints: Path | None = None,
         progress: Progress | None = None,
     ) -> FittedImageRegression:
@@ -109,6 +112,7 @@ class ImageRegression:
         Args:
             images: of two groups or more, in an order on which the outcome depends.
             seed: of everything random; the same one gives the same networks, to the bit.
+            classes: that the targets are codes of; 0 for numbers.
             checkpoints: folder to go on from where a training was interrupted; None: none.
             progress: told how many epochs of all networks are done, and how many there are at most.
 
@@ -122,9 +126,9 @@ class ImageRegression:
 
         try:
             used = weighted(images)
-            rows = rows_of(used, self.architecture)
-            config = self.config(rows.x.shape[1])
-            members, noise = fit_members(
+            rows = self._weighed(rows_of(used, self.architecture, classes), classes)
+            config = self.config(rows.x.shape[1], classes)
+            members, left_out = fit_members(
                 rows,
                 [levels_of(image.grey, self.equalise) for image in used],
                 config,
@@ -137,5 +141,37 @@ class ImageRegression:
         except (ImageRegressionError, StarConvexError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
         return FittedImageRegression(
-            config, members, noise, self.crop_px, self.equalise, threads=self.threads
+            config,
+            members,
+            left_out.noise,
+            self.crop_px,
+            self.equalise,
+            self.threads,
+            left_out.temperature,
         )
+
+    def _weighed(self, rows: Rows, classes: int) -> Rows:
+        """Rows with the weights that they are learnt with."""
+        del classes
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class ImageClassification(ImageRegression):
+    """Parameters of a training of networks that tell classes apart.
+
+    Attributes:
+        balanced: whether classes weigh alike, or by their images.
+    """
+
+    balanced: bool = True
+
+    @property
+    def kind(self) -> TargetKind:
+        """What it predicts."""
+        return "class"
+
+    def _weighed(self, rows: Rows, classes: int) -> Rows:
+        if not self.balanced:
+            return rows
+        return replace(rows, weight=balanced_weights(rows.target, rows.weight, classes))

@@ -1,9 +1,10 @@
-"""Networks from a grey image to a number: convolutions, mean over positions, one linear layer.
+"""Networks from a grey image to numbers: convolutions, mean over positions, one linear layer.
 
 After Murakami et al., Digital Discovery 2025, doi 10.1039/d5dd00232j, Tables 1 and 2. The paper
 names neither activation nor initialisation: a ReLU follows each convolution of the baseline, whose
 weights start as He et al. (ICCV 2015) have it for ReLU; nothing is normalised in between. Images
-are (N, 1, Y, X) float32 of about mean 0 and standard deviation 1, outputs standardised targets.
+are (N, 1, Y, X) float32 of about mean 0 and standard deviation 1, outputs standardised targets, or
+scores of C classes before the softmax.
 Out of scope: training, grey levels, the scale of targets and descriptors.
 """
 
@@ -41,10 +42,10 @@ class ImageNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.features = features
-        self.output = nn.Linear(channels + config.descriptors, 1)
+        self.output = nn.Linear(channels + config.descriptors, max(config.classes, 1))
 
     def forward(self, image: Tensor, descriptors: Tensor | None = None) -> Tensor:
-        """Numbers (N,) of images (N, 1, Y, X) with descriptors (N, D), None where D is 0."""
+        """Numbers (N,) or scores (N, C) of images (N, 1, Y, X) with descriptors (N, D), if any."""
         return self.from_maps(self.feature_maps(image), descriptors)
 
     def feature_maps(self, image: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ class ImageNetwork(nn.Module):
         return self.feature_maps(image).mean((2, 3))
 
     def from_maps(self, maps: Tensor, descriptors: Tensor | None = None) -> Tensor:
-        """Numbers (N,) of feature maps (N, C, h, w) and descriptors (N, D).
+        """Numbers (N,) or scores of classes (N, C) of feature maps and descriptors (N, D).
 
         Raises:
             ImageRegressionError: not the descriptors that the network is made for.
@@ -70,7 +71,8 @@ class ImageNetwork(nn.Module):
             )
         if descriptors is not None:
             x = torch.cat([x, descriptors], 1)  # (N, C + D)
-        return cast(Tensor, self.output(x))[:, 0]
+        found = cast(Tensor, self.output(x))
+        return found if self.config.classes else found[:, 0]
 
 
 class Block(nn.Module):

@@ -24,7 +24,8 @@ class EpochRecord:
     Attributes:
         epoch: from 1.
         learning_rate: at its end.
-        loss: mean squared error of the standardised target over the training views.
+        loss: mean squared error of the standardised target, or mean cross-entropy of the class,
+            over the training views.
         validation_loss: the same over the middles of the validation images.
     """
 

@@ -51,7 +51,7 @@ class Scales:
     """Scales of what goes into a network and of what comes out.
 
     Attributes:
-        target: weighted mean and standard deviation of the targets.
+        target: weighted mean and standard deviation of the targets; 0 and 1 of codes of classes.
         centre: (D,) weighted mean of the descriptors.
         factor: (D,) one over their standard deviation; 0 where these training images all have the
             same: the network then does not see the descriptor, about which it knows nothing.
@@ -64,20 +64,23 @@ class Scales:
     grey: tuple[float, float]
 
     @classmethod
-    def fit(cls, rows: Rows, images: Sequence[Levels]) -> Self:
-        """Scales of training rows with their images.
+    def fit(cls, rows: Rows, images: Sequence[Levels], classes: int = 0) -> Self:
+        """Scales of training rows with their images; `classes` is 0 for numbers.
 
         Raises:
             ImageRegressionError: a target that never varies.
         """
         if np.ptp(rows.target) == 0:
+            what = "are of one class" if classes else f"have the target {rows.target[0]:g}"
             raise ImageRegressionError(
-                f"a network would learn from {len(images)} images that all have the target "
-                f"{rows.target[0]:g}: take other groups, or more of them"
+                f"a network would learn from {len(images)} images that all {what}: take other "
+                "groups, or more of them"
             )
         share = rows.weight / rows.weight.sum()
-        mean = float(share @ rows.target)
-        deviation = float(np.sqrt(share @ (rows.target - mean) ** 2))
+        mean, deviation = 0.0, 1.0
+        if not classes:
+            mean = float(share @ rows.target)
+            deviation = float(np.sqrt(share @ (rows.target - mean) ** 2))
         centre = share @ rows.x
         spread = np.sqrt(share @ (rows.x - centre) ** 2)
         varies = np.ptp(rows.x, axis=0) > 0

@@ -42,6 +42,7 @@ SEES = {
         "patience": 20,
     },
 }
+CLASSES = SEES | {"name": "tells", "method": "image-classifier", "label": "crowd"}
 JOINED = {
     "name": "joined",
     "feature_set": "process",
@@ -66,7 +67,7 @@ def blobs(rng: np.random.Generator, count: int) -> tuple[np.ndarray, float]:
 
 def write_collection(folder: Path) -> None:
     """The more of the images is blobs, the higher the conductivity; blobs grow with temperature."""
-    lines = ["sample,conductivity_s_per_cm,temperature_c,flat"]
+    lines = ["sample,conductivity_s_per_cm,temperature_c,flat,crowd"]
     for specimen in range(SPECIMENS):
         rng = np.random.default_rng(specimen)
         shares = []
@@ -76,8 +77,9 @@ def write_collection(folder: Path) -> None:
             path = folder / "images" / f"S{specimen}" / f"field {field}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
+        crowd = "few" if specimen < SPECIMENS // 2 else "many"
         conductivity = 10 ** (-6 + 4 * np.mean(shares))
-        lines.append(f"S{specimen},{conductivity},{1000 + 10 * specimen},5")
+        lines.append(f"S{specimen},{conductivity},{1000 + 10 * specimen},5,{crowd}")
     (folder / "samples.csv").write_text("\n".join(lines))
 
 
@@ -95,6 +97,7 @@ def home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         definition = {"name": name, "entity": "micrograph", "features": [columns]}
         register_feature_set(store, make_feature_set(definition), author="test")
     train_model(store, model(), author="test")
+    train_model(store, model(**CLASSES), author="test")
     return folder / "home"
 
 
@@ -156,6 +159,25 @@ def test_the_page_shows_where_it_looks(store):
     assert page.count("data:image/png") == 6  # result, channels, three images, curves
 
 
+def test_classes_are_told_apart_in_specimens_that_were_left_out(store, tmp_path):
+    card = kept_model(store, "tells").card
+    assert left_out(card)["macro_f1"] > 0.8
+    assert card.label.classes == ("few", "many")
+    write_folder(kept_model(store, "tells"), tmp_path / "exported")
+    for name, count in (("few", 1), ("many", 11)):
+        image = tmp_path / f"{name}.png"
+        Image.fromarray(blobs(np.random.default_rng(98), count)[0]).save(image)
+        (told,) = predict(read_folder(tmp_path / "exported"), [str(image)])
+        assert told["predicted"] == name
+
+
+def test_the_page_of_classes_shows_what_speaks_for_each(store):
+    page = stored_page(store, "tells").decode()
+    assert "Where it looks" in page
+    assert page.count("data:image/png") == 4  # result, one image of each class, curves
+    assert "many: S" in page
+
+
 @pytest.mark.slow
 def test_it_is_trained_again_to_the_same_bits(store):
     assert replay(store, "sees").equal
@@ -180,6 +202,8 @@ def test_descriptors_join_the_image(store):
         ({"parameters": {"architecture": "descriptors"}}, "give feature_set"),
         ({"parameters": {"architecture": "vgg"}}, "architecture"),
         ({"label": "sample"}, "sample"),
+        ({"label": "crowd"}, "choose image-classifier"),
+        (CLASSES | {"label": "conductivity_s_per_cm"}, "choose image-network"),
         ({"explain": {"draws": 2}}, "its method does not tell"),
         (JOINED | {"feature_set": "constant"}, "descriptor 0 is 5 in every image"),
         ({"where": "sample = 'S3'", "split": "none"}, "every image has the target"),

@@ -91,7 +91,7 @@ def test_noise_is_the_error_on_images_that_each_network_did_not_learn_from(fitte
     rows = rows_of(examples, "descriptors")
     images = [example.grey for example in examples]
     squared = []
-    folds = folds_of(rows, 3, 0)
+    folds = folds_of(rows, 0, 3, 0)
     for member, (training, validation) in zip(fitted.members, folds, strict=True):
         assert not set(rows.groups[training]) & set(rows.groups[validation])
         assert (training ^ validation).all()
@@ -103,10 +103,10 @@ def test_noise_is_the_error_on_images_that_each_network_did_not_learn_from(fitte
 
 def test_a_single_network_sets_a_quarter_of_the_groups_aside():
     rows = rows_of(noise_examples(count=24), "baseline")
-    ((training, validation),) = folds_of(rows, 1, 0)
+    ((training, validation),) = folds_of(rows, 0, 1, 0)
     assert len(set(rows.groups[validation])) == 3
     assert (training ^ validation).all()
-    assert len(folds_of(rows, 40, 0)) == 12
+    assert len(folds_of(rows, 0, 40, 0)) == 12
 
 
 def test_the_same_seed_gives_the_same_bits(fitted):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.inference import squared_error
+from models.learn.image_regression.inference import mean_loss
 from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.records import EpochRecord, best_epoch
 from models.learn.image_regression.scales import Prepared
@@ -123,7 +123,7 @@ def test_training_stops_and_the_best_epoch_is_kept(images):
     losses = [record.validation_loss for record in trained.curve]
     assert trained.best_epoch == 1 + int(np.argmin(losses))
     assert len(losses) == trained.best_epoch + OPTIONS.patience < 30
-    assert squared_error(trained.network, away, OPTIONS.crop_px) == min(losses)
+    assert mean_loss(trained.network, away, OPTIONS.crop_px) == min(losses)
 
 
 def test_an_image_that_weighs_nothing_to_speak_of_changes_nothing(images):
