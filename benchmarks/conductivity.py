@@ -36,7 +36,7 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 _VECTORS = {"last map": "micrographs", "depths": "micrographs_depths"}
 _LABEL = {"name": "conductivity_s_per_cm", "transform": "log10"}
 _GARNETS = "material = 'LLZTO'"
-_KNOWN = f"{_GARNETS} AND sintering_temperature_c IS NOT NULL"
+KNOWN = f"{_GARNETS} AND sintering_temperature_c IS NOT NULL"
 _OUT = {
     "specimen": {"kind": "leave-one-out"},
     "recipe": {"kind": "leave-one-out", "by": PROCESS},
@@ -75,7 +75,7 @@ def main() -> None:
 
 def _sets(name: str) -> list[tuple[str | None, tuple[str, ...]]]:
     """Which images, and what is left out: all 67 have no process."""
-    known = [(_KNOWN, ("specimen", "recipe", "session"))]
+    known = [(KNOWN, ("specimen", "recipe", "session"))]
     if not name.startswith("image"):
         return list(known)
     return [*known, (_GARNETS, ("specimen", "session")), (None, ("specimen", "session"))]

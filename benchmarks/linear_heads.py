@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 _FEATURES = "pooled"
-_SPECIMEN = ("anneal_temperature", "anneal_time", "anneal_time_unit", "cool_method")
+SPECIMEN = ("anneal_temperature", "anneal_time", "anneal_time_unit", "cool_method")
 _CONDUCTIVITY: dict[str, Any] = {
     "method": "ridge",
     "label": {"name": "conductivity_s_per_cm", "transform": "log10"},
@@ -37,7 +37,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "47 LLZTO, each session left out": _CONDUCTIVITY | _GARNETS | {"split": _BY_SESSION},
     "67 LLZTO and LLTO, each session left out": _CONDUCTIVITY | {"split": _BY_SESSION},
     "97 steels, specimens kept together": _CONSTITUENT
-    | {"split": {"kind": "kfold", "by": _SPECIMEN, "balanced": True}},
+    | {"split": {"kind": "kfold", "by": SPECIMEN, "balanced": True}},
     "97 steels, images by chance (leaks)": _CONSTITUENT
     | {
         "split": {"kind": "kfold", "by": "micrograph", "balanced": True, "allow_leakage": True},
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="studies whose name holds this")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = _opened(arguments.home, Path(folder) / "home", arguments.pooling)
+        store = opened(arguments.home, Path(folder) / "home", arguments.pooling)
         rows = [
             {"features": arguments.pooling, **_study(store, name, fields)}
             for name, fields in STUDIES.items()
@@ -64,7 +64,7 @@ def main() -> None:
     publish(f"linear_heads{ending}", "Linear heads on frozen features", rows)
 
 
-def _opened(given: Path | None, home: Path, pooling: Literal["avg", "depths"]) -> "Store":
+def opened(given: Path | None, home: Path, pooling: Literal["avg", "depths"]) -> "Store":
     """A home with vectors of the real collections and the feature set."""
     from graindex.derive import refresh_vectors
     from graindex.features.files import make_feature_set
