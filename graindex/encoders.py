@@ -20,14 +20,7 @@ def make_encoder(settings: EncoderSettings, location: Location) -> Encoder:
         HomeError: the backbone or its weights are not there.
     """
     folder = location.folder or Path(tempfile.gettempdir()) / "graindex"
-    config = EncoderConfig(
-        backbone=settings.backbone,
-        weights=settings.weights,
-        pooling=settings.pooling,
-        mirrored=settings.mirrored,
-        precision=settings.precision,
-        device=settings.device,
-    )
+    config = EncoderConfig(**settings.model_dump())
     try:
         return Encoder(config, cache_dir=str(folder / "cache" / "encoders"))
     except EncoderUnavailableError as error:

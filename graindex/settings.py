@@ -26,6 +26,8 @@ class EncoderSettings(_Section):
     weights: str | None = None
     pooling: Literal["avg", "depths"] = "avg"
     mirrored: bool = False
+    equalise: Literal["none", "clahe"] = "none"
+    crops: int = Field(default=1, ge=1, le=8)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

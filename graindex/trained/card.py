@@ -84,6 +84,8 @@ class EncoderCard(_Part):
         precision: of the arithmetic.
         pooling: how feature maps become one vector.
         mirrored: whether vectors are means over mirror images.
+        equalise: what is done to contrast first.
+        crops: in how many parts along each axis images are seen.
     """
 
     encoder_id: str
@@ -92,6 +94,8 @@ class EncoderCard(_Part):
     precision: Literal["float32", "bfloat16"]
     pooling: Literal["avg", "depths"] = "avg"
     mirrored: bool = False
+    equalise: Literal["none", "clahe"] = "none"
+    crops: int = 1
 
 
 class PixelSizeCard(_Part):

@@ -90,15 +90,8 @@ def encoder_card(
             f"name {store.encoder_id}: run graindex materialize, then train again"
         )
         raise ModelError(message)
-    settings = store.settings.encoder
-    return EncoderCard(
-        encoder_id=store.encoder_id,
-        backbone=settings.backbone,
-        weights=settings.weights,
-        precision=settings.precision,
-        pooling=settings.pooling,
-        mirrored=settings.mirrored,
-    )
+    settings = store.settings.encoder.model_dump(exclude={"device"})
+    return EncoderCard(encoder_id=store.encoder_id, **settings)
 
 
 def pixel_size_card(

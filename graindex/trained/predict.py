@@ -188,11 +188,7 @@ def encoder_of(card: Card, store: "Store | None") -> "Encoder | None":
     if card.encoder is None:
         return None
     settings = EncoderSettings(
-        backbone=card.encoder.backbone,
-        weights=card.encoder.weights,
-        precision=card.encoder.precision,
-        pooling=card.encoder.pooling,
-        mirrored=card.encoder.mirrored,
+        **card.encoder.model_dump(exclude={"encoder_id"}),
         device="auto" if store is None else store.settings.encoder.device,
     )
     folder = Path(tempfile.gettempdir()) / "graindex"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Pooling = Literal["avg", "depths"]
+Equalise = Literal["none", "clahe"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -44,6 +45,9 @@ class EncoderConfig:
             times the time. A micrograph has no left or right, but to a network trained on
             photographs it has: on 47 ceramics of one kind R² rose from 0.94 to 0.97, on all 67 by
             0.01, and steels gained nothing (measured 2026-11).
+        equalise: "clahe" evens out the contrast of 8 × 8 parts of an image first.
+        crops: in how many parts along each axis an image is seen, each scaled to `pixels`; vectors
+            are the mean over the parts. 1 is the whole image.
         precision: of the network's arithmetic. "bfloat16" is up to twice as fast on processors
             that have it. Its vectors have a median cosine of 0.998 to float32, but only 0.983 in
             the worst of 275 real micrographs, mostly ones of low contrast; retrieval was as good
@@ -57,6 +61,8 @@ class EncoderConfig:
     pixels: int = 640 * 480
     pooling: Pooling = "avg"
     mirrored: bool = False
+    equalise: Equalise = "none"
+    crops: int = 1
     precision: Precision = "float32"
     device: Device = "auto"
     threads: int | None = None
@@ -64,10 +70,13 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.pixels < 32 * 32:
             raise ValueError(f"pixels is {self.pixels}: an encoder needs at least 32 × 32 = 1024")
+        if self.crops < 1:
+            raise ValueError(f"crops is {self.crops}: give 1 or more")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads is {self.threads}: give 1 or more, or None for all")
         for name, value, known in (
             ("pooling", self.pooling, ("avg", "depths")),
+            ("equalise", self.equalise, ("none", "clahe")),
             ("precision", self.precision, ("float32", "bfloat16")),
             ("device", self.device, ("auto", "cpu", "cuda")),
         ):
@@ -80,9 +89,11 @@ class EncoderConfig:
         Args:
             weights_digest: 8 hex digits over weights and normalisation.
         """
-        pooling = f"{self.pooling}-mirrored" if self.mirrored else self.pooling
+        views = "-mirrored" if self.mirrored else ""
+        views += f"-crops{self.crops}" if self.crops > 1 else ""
+        views += f"-{self.equalise}" if self.equalise != "none" else ""
         return (
-            f"{self.backbone}-{weights_digest}-{pooling}-area{self.pixels}"
+            f"{self.backbone}-{weights_digest}-{self.pooling}{views}-area{self.pixels}"
             f"-{self.precision}-v{PREPROCESSING_VERSION}"
         )
 

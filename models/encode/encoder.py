@@ -5,7 +5,7 @@ searching vectors.
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encode.config import EncoderConfig
-from models.encode.framing import Grey, frame, mirrored
+from models.encode.framing import Grey, views
 from models.processors import processors
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Encoder:
         Raises:
             ValueError: not a 2D uint8 image, or empty.
         """
-        return self._infer(frame(grey, self.config.pixels))
+        return self._infer(views(grey, self.config))
 
     def encode_stream(
         self, items: Iterable[T], load: Callable[[T], Grey], *, workers: int | None = None
@@ -120,10 +120,10 @@ class Encoder:
     ) -> Iterator[tuple[T, Vector | BaseException]]:
         def encode_one(item: T) -> Vector | BaseException:
             try:
-                image = frame(load(item), self.config.pixels)
+                seen = views(load(item), self.config)
             except LOAD_ERRORS as error:
                 return error
-            return self._infer(image, concurrency=workers)
+            return self._infer(seen, concurrency=workers)
 
         pending: dict[Future[Vector | BaseException], T] = {}
         pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
@@ -139,12 +139,12 @@ class Encoder:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _infer(self, image: Grey, *, concurrency: int = 1) -> Vector:
-        """Vector of a framed image."""
-        if not self.config.mirrored:
-            return self._engine.infer(image, concurrency=concurrency)
-        views = [self._engine.infer(view, concurrency=concurrency) for view in mirrored(image)]
-        return np.asarray(np.mean(views, axis=0, dtype=np.float64), np.float32)
+    def _infer(self, seen: Sequence[Grey], *, concurrency: int = 1) -> Vector:
+        """Mean vector of the views of an image."""
+        found = [self._engine.infer(view, concurrency=concurrency) for view in seen]
+        if len(found) == 1:
+            return found[0]
+        return np.asarray(np.mean(found, axis=0, dtype=np.float64), np.float32)
 
 
 def _open_engine(

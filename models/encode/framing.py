@@ -1,19 +1,24 @@
-"""Fits a micrograph to the network: one input area for all, at nearly each image's own aspect.
+"""Views of a micrograph that a network sees: equalised, in parts, at one input area, mirrored.
 
 Out of scope: cropping the databar (the caller) and scaling grey levels (the network).
 """
 
 import functools
+import itertools
 import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.encode.config import EncoderConfig
+
 Grey = NDArray[np.uint8]
 
 STRIDE = 32
 """Sides are multiples of it: no backbone then pads or drops a part of a cell of its feature map."""
+
+_CLAHE_CLIP, _CLAHE_TILES = 2.0, (8, 8)
 
 MAX_ASPECT = 8.0
 """Slivers beyond it are squeezed to it: their short side would fall below a few cells."""
@@ -54,6 +59,46 @@ def input_shape(height: int, width: int, pixels: int) -> tuple[int, int]:
     return rows * STRIDE, columns * STRIDE
 
 
+def views(grey: Grey, config: EncoderConfig) -> list[Grey]:
+    """What the network sees of a micrograph.
+
+    Args:
+        grey: (Y, X) uint8, without databar.
+        config: says whether it is equalised, in how many parts it is seen, and whether mirrored.
+
+    Returns:
+        Views (Y', X') uint8, sides multiples of 32: `crops`² parts row by row, each followed by its
+        mirror images if asked for.
+
+    Raises:
+        ValueError: not a 2D uint8 image, or with fewer pixels along a side than parts.
+    """
+    _check(grey)
+    if min(grey.shape) < config.crops:
+        raise ValueError(f"an image of {grey.shape} pixels has no {config.crops} parts a side")
+    whole = clahe(grey) if config.equalise == "clahe" else grey
+    framed = (frame(part, config.pixels) for part in parts(whole, config.crops))
+    return [view for each in framed for view in (mirrored(each) if config.mirrored else (each,))]
+
+
+def parts(image: Grey, count: int) -> list[Grey]:
+    """`count`² parts of an image (Y, X), row by row, as equal as whole pixels allow."""
+    rows, columns = (np.linspace(0, side, count + 1).round().astype(int) for side in image.shape)
+    return [
+        image[top:bottom, left:right]
+        for top, bottom in itertools.pairwise(rows.tolist())
+        for left, right in itertools.pairwise(columns.tolist())
+    ]
+
+
+def clahe(image: Grey) -> Grey:
+    """An image (Y, X) uint8 whose contrast is evened out in 8 × 8 parts, clip limit 2.
+
+    Zuiderveld, Graphics Gems IV (1994) 474.
+    """
+    return np.asarray(cv2.createCLAHE(_CLAHE_CLIP, _CLAHE_TILES).apply(image), np.uint8)
+
+
 def frame(grey: Grey, pixels: int) -> Grey:
     """Scale a micrograph to its network input by area averaging.
 
@@ -68,10 +113,7 @@ def frame(grey: Grey, pixels: int) -> Grey:
     Raises:
         ValueError: not a 2D uint8 image, or empty.
     """
-    if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
-        raise ValueError(
-            f"an encoder takes a grey uint8 image (Y, X), not {grey.dtype} of shape {grey.shape}"
-        )
+    _check(grey)
     height, width = input_shape(*grey.shape, pixels)
     resized = cv2.resize(np.ascontiguousarray(grey), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, dtype=np.uint8)
@@ -81,3 +123,10 @@ def mirrored(image: Grey) -> tuple[Grey, ...]:
     """An image (Y, X), and the same left to right, upside down, and both."""
     views = (image, image[:, ::-1], image[::-1], image[::-1, ::-1])
     return tuple(np.ascontiguousarray(view) for view in views)
+
+
+def _check(grey: Grey) -> None:
+    if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
+        raise ValueError(
+            f"an encoder takes a grey uint8 image (Y, X), not {grey.dtype} of shape {grey.shape}"
+        )

@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.encode.framing import clahe
 from models.learn.image_regression.config import ImageRegressionError
 
 Equalise = Literal["none", "standard", "clahe"]
-
-_CLAHE_CLIP, _CLAHE_TILES = 2.0, (8, 8)
 
 
 def parse_equalise(name: str) -> Equalise:
@@ -67,13 +65,13 @@ def levels_of(grey: npt.NDArray[Any], equalise: Equalise) -> Levels:
 
     Args:
         grey: (Y, X) of any real dtype, finite, not empty.
-        equalise: "clahe" evens out the contrast of 8 × 8 parts of the image (Zuiderveld, Graphics
-            Gems IV (1994) 474; clip limit 2), on 256 levels from the darkest to the brightest
-            pixel; the others leave the pixels as they are.
+        equalise: "clahe" evens out the contrast of parts of the image (`models.encode.framing`),
+            on 256 levels from the darkest to the brightest pixel; the others leave the pixels as
+            they are.
     """
     pixels = grey.astype(np.uint8) if grey.dtype == np.bool_ else grey
     if equalise == "clahe":
-        pixels = cv2.createCLAHE(_CLAHE_CLIP, _CLAHE_TILES).apply(_eight_bits(pixels))
+        pixels = clahe(_eight_bits(pixels))
     return Levels(pixels, float(pixels.mean(dtype=float)), float(pixels.std(dtype=float)))
 
 

@@ -15,7 +15,8 @@ from models.encode.config import EncoderConfig, EncoderUnavailableError
 from models.encode.depths import PooledDepths
 from models.encode.encoder import Encoder
 from models.encode.feature_maps import feature_maps
-from models.encode.framing import frame, mirrored
+from models.encode.framing import clahe, frame, mirrored
+from models.encode.framing import parts as parts_of
 from models.encode.torch_engine import TorchEngine
 
 REPOSITORY = Path(__file__).parents[3]
@@ -38,6 +39,8 @@ def test_the_identity_is_of_the_pooling(encoder, deep_encoder):
     assert (encoder.depths, encoder.dimension) == ((1280,), 1280)
     both = replace(CONFIG, mirrored=True).encoder_id("0")
     assert both == "tf_efficientnet_lite0-0-depths-mirrored-area20480-float32-v1"
+    views = replace(CONFIG, mirrored=True, crops=2, equalise="clahe").encoder_id("0")
+    assert "-depths-mirrored-crops2-clahe-area20480-" in views
     plain = EncoderConfig().encoder_id("0")
     assert plain == "tf_efficientnet_lite0-0-avg-area307200-float32-v1"
 
@@ -95,6 +98,19 @@ def test_mirror_images_are_averaged(deep_encoder, encoder_cache, grains):
     assert not np.allclose(found, deep_encoder.encode(image), rtol=1e-3)
     ((_, streamed),) = encoder.encode_stream([0], grains.__getitem__)
     np.testing.assert_allclose(streamed, found, rtol=1e-6, atol=1e-6)
+
+
+def test_parts_are_averaged_after_the_contrast_of_the_whole_is_evened_out(encoder_cache, grains):
+    config = replace(CONFIG, crops=2, equalise="clahe")
+    encoder = Encoder(config, str(encoder_cache))
+    plain = Encoder(CONFIG, str(encoder_cache))
+    image = grains[0]
+    mean = np.mean([plain.encode(part) for part in parts_of(clahe(image), 2)], axis=0)
+    np.testing.assert_allclose(encoder.encode(image), mean, rtol=1e-5, atol=1e-6)
+    ((_, streamed),) = encoder.encode_stream([0], grains.__getitem__)
+    np.testing.assert_allclose(streamed, mean, rtol=1e-5, atol=1e-6)
+    ((_, refused),) = encoder.encode_stream([0], lambda _: np.zeros((1, 9), np.uint8))
+    assert "no 2 parts a side" in str(refused)
 
 
 def test_a_mirrored_micrograph_has_the_same_vector(encoder_cache, grains):

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encode.framing import frame, input_shape
+from models.encode.config import EncoderConfig
+from models.encode.framing import clahe, frame, input_shape, parts, views
 
 VGA = 640 * 480
 
@@ -54,3 +55,35 @@ def test_a_reversed_view_is_framed_like_its_copy():
 def test_anything_but_a_grey_uint8_image_is_refused(image):
     with pytest.raises(ValueError, match=r"grey uint8 image \(Y, X\)"):
         frame(image, VGA)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 6))
+def test_parts_make_up_the_image_and_hardly_differ_in_size(height, width, count):
+    image = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+    if min(height, width) < count:
+        return
+    found = parts(image, count)
+    rows = [np.hstack(found[row * count : (row + 1) * count]) for row in range(count)]
+    assert np.array_equal(np.vstack(rows), image)
+    for axis in (0, 1):
+        sides = [part.shape[axis] for part in found]
+        assert max(sides) - min(sides) <= 1
+
+
+def test_views_are_the_parts_each_with_its_mirror_images():
+    image = np.random.default_rng(0).integers(0, 256, (120, 160), np.uint8)
+    config = EncoderConfig(pixels=96 * 64, crops=2, mirrored=True)
+    found = views(image, config)
+    assert len(found) == 16
+    framed = frame(image[60:, :80], config.pixels)
+    assert np.array_equal(found[8], framed)
+    assert np.array_equal(found[9], framed[:, ::-1])
+
+
+def test_contrast_is_evened_out_between_parts():
+    rng = np.random.default_rng(0)
+    image = rng.normal(120, 5, (256, 256))
+    image[:, 128:] = rng.normal(120, 40, (256, 128))
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    weak, strong = (clahe(image)[:, part].std() for part in (slice(16, 112), slice(144, 240)))
+    assert strong / weak < 0.7 * image[:, 144:].std() / image[:, :112].std()
