@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import Record, publish
-from PIL import Image
 
 if TYPE_CHECKING:
     from graindex.store import Store
-    from models.phantoms.cathode_collection import CathodeFile
 
 DATASET, FEATURES = "phantom_cathodes", "pooled"
 _BY = ("magnification", "accelerating_voltage_kv")
@@ -52,48 +50,19 @@ def opened(folder: Path, count: int, seed: int) -> "Store":
     from graindex.derive import refresh_quality
     from graindex.features.files import make_feature_set
     from graindex.features.registry import register_feature_set
-    from graindex.parallel import in_threads
-    from graindex.registration import register_collection
     from graindex.store import init_store
-    from models.phantoms.cathode_collection import (
-        CATHODE_LABEL_PATTERN,
-        cathode_collection,
-        cathode_samples_csv,
-    )
+    from orchestration.cli.demo_collections import register_cathodes, write_cathodes
     from orchestration.run import run_catalog
 
     images = folder / "images"
-    images.mkdir()
-    samples = folder / "samples.csv"
-    samples.write_text(cathode_samples_csv(), encoding="utf-8")
-    files = list(cathode_collection(count, seed))
-    list(in_threads(lambda file: write(images, file), files, expected=()))
+    write_cathodes(images, count, seed)
     store = init_store(folder / "home")
-    register_collection(
-        store,
-        str(images),
-        dataset=DATASET,
-        label_pattern=CATHODE_LABEL_PATTERN,
-        samples_uri=str(samples),
-        licence="Apache-2.0",
-    )
+    register_cathodes(store, images)
     run_catalog(store, [DATASET], "+key:micrograph_vectors")
     refresh_quality(store, DATASET, author="benchmark")
     fields = {"name": FEATURES, "entity": "micrograph", "features": [{"vector": "micrographs"}]}
     register_feature_set(store, make_feature_set(fields), author="benchmark")
     return store
-
-
-def write(folder: Path, file: "CathodeFile") -> None:
-    """Render an image, with the instrument's text file beside it."""
-    from models.phantoms.cathode import render_cathode
-    from models.phantoms.sidecar import sidecar_text
-
-    target = folder / file.relative_path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(render_cathode(file.config).image).save(target)
-    beside = target.with_name(f"{target.name}.txt")
-    beside.write_bytes(sidecar_text(file.config, target.name).encode())
 
 
 def study(store: "Store", seed: int, draw: int, made: float) -> list[Record]:

@@ -1,9 +1,10 @@
-"""The phantoms of the demo: SEM images and two cycled electrodes, made where missing, registered.
+"""The phantoms of the demo: ceramics, cathodes and electrodes, made where missing, registered.
 
 Out of scope: showing what can be asked of them (`orchestration.cli.demo`).
 """
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graindex.store import Store
+    from models.phantoms.cathode_collection import CathodeFile
+    from models.phantoms.cathode_config import CathodePhantom
     from models.phantoms.collection import PhantomFile
+    from models.phantoms.sem import SemPhantom
 
 SEM = "phantom_sem"
+CATHODES = "phantom_cathodes"
 ELECTRODES = "phantom_electrodes"
 
 _CYCLES: tuple[Literal[10, 50], ...] = (10, 50)
@@ -50,6 +55,22 @@ def register_sem(store: "Store", folder: Path) -> Registered:
     )
 
 
+def register_cathodes(store: "Store", folder: Path) -> Registered:
+    """Register the phantom cathodes in `folder`."""
+    from models.phantoms.cathode_collection import CATHODE_LABEL_PATTERN
+
+    return register_collection(
+        store,
+        str(folder),
+        dataset=CATHODES,
+        label_pattern=CATHODE_LABEL_PATTERN,
+        samples_uri=str(folder / "samples.csv"),
+        description="Synthetic NCM cathodes: four compositions, pristine, formed and cycled.",
+        source="graindex demo",
+        licence="Apache-2.0",
+    )
+
+
 def register_electrodes(store: "Store", folder: Path) -> Registered:
     """Register the phantom electrodes in `folder`."""
     from models.phantoms.electrode_config import cycled_electrode
@@ -78,18 +99,32 @@ def register_electrodes(store: "Store", folder: Path) -> Registered:
 
 def write_sem(folder: Path, count: int = 48) -> int:
     """Render `count` images of the demo where they are missing; returns how many were made."""
-    from graindex.parallel import in_threads
     from models.phantoms.collection import demo_collection, demo_samples_csv
 
-    missing = [p for p in demo_collection(count) if not (folder / p.relative_path).exists()]
     _write_samples(folder, demo_samples_csv())
+    return _write_images(folder, demo_collection(count), "phantom images")
 
-    def make(phantom: "PhantomFile") -> None:
-        _write_image(folder / phantom.relative_path, phantom)
 
-    report("phantom images", 0, len(missing))
+def write_cathodes(folder: Path, count: int = 48, seed: int = 0) -> int:
+    """Render `count` cathodes where they are missing, of 48 specimens in turn; returns how many."""
+    from models.phantoms.cathode_collection import cathode_collection, cathode_samples_csv
+
+    _write_samples(folder, cathode_samples_csv())
+    return _write_images(folder, cathode_collection(count, seed), "phantom cathodes")
+
+
+def _write_images(folder: Path, files: "Iterable[PhantomFile | CathodeFile]", what: str) -> int:
+    """Render images where they are missing; returns how many were made."""
+    from graindex.parallel import in_threads
+
+    missing = [file for file in files if not (folder / file.relative_path).exists()]
+
+    def make(file: "PhantomFile | CathodeFile") -> None:
+        _write_image(folder / file.relative_path, file.config)
+
+    report(what, 0, len(missing))
     for done, _ in enumerate(in_threads(make, missing, expected=()), start=1):
-        report("phantom images", done, len(missing))
+        report(what, done, len(missing))
     return len(missing)
 
 
@@ -100,22 +135,24 @@ def write_unseen(folder: Path) -> Path:
     phantom = list(demo_collection(_UNSEEN))[-1]
     target = folder / f"unseen_{phantom.config.grain_diameter_um:.0f}um.png"
     if not target.exists():
-        _write_image(target, phantom)
+        _write_image(target, phantom.config)
     return target
 
 
-def _write_image(target: Path, phantom: "PhantomFile") -> None:
+def _write_image(target: Path, config: "SemPhantom | CathodePhantom") -> None:
     """Render an image, with the instrument's text file beside it."""
     from PIL import Image
 
-    from models.phantoms.sem import render
+    from models.phantoms.cathode import render_cathode
+    from models.phantoms.sem import SemPhantom, render
     from models.phantoms.sidecar import sidecar_text
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = sidecar_text(phantom.config, target.name)
+    text = sidecar_text(config, target.name)
     target.with_name(f"{target.name}.txt").write_bytes(text.encode())
+    made = render(config) if isinstance(config, SemPhantom) else render_cathode(config)
     buffer = io.BytesIO()
-    Image.fromarray(render(phantom.config).image).save(buffer, "PNG")
+    Image.fromarray(made.image).save(buffer, "PNG")
     _put(target, buffer.getvalue())
 
 

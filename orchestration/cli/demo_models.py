@@ -1,11 +1,11 @@
-"""The models of the demo: grain diameter and roughness of images, damage of particles.
+"""The models of the demo: of ceramics, of classes of cathodes, of damage of particles.
 
 Out of scope: training them (`graindex train`) and the phantoms (`demo_collections`).
 """
 
 from typing import TYPE_CHECKING
 
-from orchestration.cli.demo_collections import ELECTRODES, SEM
+from orchestration.cli.demo_collections import CATHODES, ELECTRODES, SEM
 
 if TYPE_CHECKING:
     from graindex.features.definition import FeatureSet
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from graindex.trained.definition import ModelDefinition
 
 FEATURES, ATTRIBUTES = "pooled_features", "particle_attributes"
-GRAIN, ROUGHNESS, DAMAGE = "grain_diameter", "roughness", "damage"
+GRAIN, ROUGHNESS, CATHODE, DAMAGE = "grain_diameter", "roughness", "cathode_class", "damage"
 _AUTHOR = "graindex demo"
 
 
@@ -61,17 +61,14 @@ def feature_sets() -> "list[FeatureSet]":
 
 
 def model_definitions() -> "list[ModelDefinition]":
-    """Two of images, evaluated on specimens that were left out; one of particles, on blocks."""
+    """Three of images, evaluated on specimens left out; one of particles, on blocks."""
     from graindex.trained.definition import ModelDefinition
     from graindex.trained.explain_request import ExplainRequest
     from graindex.training.labels import LabelRequest
     from graindex.training.splits import SplitRequest
 
-    common = {
-        "feature_set": FEATURES,
-        "datasets": (SEM,),
-        "limits": ("Synthetic images: says nothing of real ceramics.",),
-    }
+    limits = ("Synthetic images: says nothing of real ceramics.",)
+    common = {"feature_set": FEATURES, "datasets": (SEM,), "limits": limits}
     return [
         ModelDefinition(
             name=GRAIN,
@@ -88,6 +85,17 @@ def model_definitions() -> "list[ModelDefinition]":
             split=SplitRequest(kind="kfold", folds=4, balanced=True),
             description="Roughness of the fracture faces of a phantom, smooth or rough.",
             **common,
+        ),
+        ModelDefinition(
+            name=CATHODE,
+            method="logistic",
+            feature_set=FEATURES,
+            label=LabelRequest(name="cathode_class"),
+            datasets=(CATHODES,),
+            split=SplitRequest(kind="kfold", folds=4, balanced=True),
+            explain=ExplainRequest(by=("magnification", "accelerating_voltage_kv")),
+            limits=("Synthetic cathodes: says nothing of real ones.",),
+            description="Composition and state of a phantom cathode, twelve classes.",
         ),
         ModelDefinition(
             name=DAMAGE,
