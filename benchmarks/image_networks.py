@@ -142,7 +142,7 @@ def opened(study: str, folder: Path) -> "Store":
     elif study == "cathodes":
         store = cathode_classes.opened(folder, 192, 0)
     else:
-        store = linear_heads.opened(None, folder / "home", "depths")
+        store = linear_heads.opened(None, folder / "home", {"pooling": "depths"})
     made.touch()
     return store
 

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from common import Record, publish, real_data, register_real
 
@@ -51,21 +51,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, help="home with the real collections; a copy is used")
     parser.add_argument("--pooling", choices=("avg", "depths"), default="avg")
+    parser.add_argument("--equalise", choices=("none", "clahe"), default="none")
+    parser.add_argument("--crops", type=int, default=1, help="parts of an image along each axis")
     parser.add_argument("--only", default="", help="studies whose name holds this")
     arguments = parser.parse_args()
+    encoder = {name: getattr(arguments, name) for name in ("pooling", "equalise", "crops")}
     with tempfile.TemporaryDirectory() as folder:
-        store = opened(arguments.home, Path(folder) / "home", arguments.pooling)
+        store = opened(arguments.home, Path(folder) / "home", encoder)
         rows = [
-            {"features": arguments.pooling, **_study(store, name, fields)}
+            {**encoder, **_study(store, name, fields)}
             for name, fields in STUDIES.items()
             if arguments.only in name
         ]
     ending = "" if arguments.pooling == "avg" else f"_{arguments.pooling}"
+    ending += "" if arguments.equalise == "none" else f"_{arguments.equalise}"
+    ending += "" if arguments.crops == 1 else f"_crops{arguments.crops}"
     publish(f"linear_heads{ending}", "Linear heads on frozen features", rows)
 
 
-def opened(given: Path | None, home: Path, pooling: Literal["avg", "depths"]) -> "Store":
-    """A home with vectors of the real collections and the feature set."""
+def opened(given: Path | None, home: Path, settings: Record) -> "Store":
+    """A home with vectors of the real collections by an encoder, and the feature set."""
     from graindex.derive import refresh_vectors
     from graindex.features.files import make_feature_set
     from graindex.features.registry import register_feature_set
@@ -76,7 +81,7 @@ def opened(given: Path | None, home: Path, pooling: Literal["avg", "depths"]) ->
 
     if given is not None:
         shutil.copytree(given, home)
-    encoder = EncoderSettings(pooling=pooling)
+    encoder = EncoderSettings(**settings)
     save_settings(init_store(home).location, Settings(encoder=encoder))
     store = open_store(home)
     if given is None:

@@ -1,6 +1,7 @@
-"""Synthetic scanning electron micrographs of composite cathodes, with known particles and cracks.
+"""Synthetic micrographs of composite cathodes, with known particles and cracks.
 
-Out of scope: how the surface is built (`models.phantoms.cathode_surface`); writing files;
+Out of scope: how the surface is built (`models.phantoms.cathode_surface`), light
+(`models.phantoms.cathode_optical`); writing files;
 collections, which are `models.phantoms.cathode_collection`.
 """
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.phantoms.cathode_config import CathodePhantom
+from models.phantoms.cathode_optical import reflected_light
 from models.phantoms.cathode_surface import Image, Surface, build, smooth_noise
 from models.phantoms.databar import DatabarText, draw_databar, scale_bar
 
@@ -63,7 +65,8 @@ def render_cathode(config: CathodePhantom) -> RenderedCathode:
         levels of `config.brightness` and `config.contrast`.
     """
     surface = build(config)
-    signal = _secondary_electrons(config, surface)
+    seen = reflected_light if config.microscope == "optical" else _secondary_electrons
+    signal = seen(config, surface)
     noise = config.stream("noise").standard_normal(signal.shape, dtype=np.float32)
     content = _digitise(
         signal, np.float32(config.noise_std) * noise, config.brightness, config.contrast

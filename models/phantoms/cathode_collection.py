@@ -9,8 +9,9 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,8 @@ STATES = {
 """Formation is 4 cycles, cycling 100: particles crack and crumble, binder roughens and goes."""
 
 SPECIMENS_PER_CLASS = 4
+OPTICAL_COMPOSITIONS = ("NCM333", "NCM622", "NCM811")
+"""Those that an optical microscope is asked to tell apart, pristine."""
 
 CATHODE_LABEL_PATTERN = (
     r"(?P<composition>NCM\d{3})_(?P<state>pristine|formation|cycled)"
@@ -170,6 +173,38 @@ def cathode_collection(n: int = 192, seed: int = 0) -> Iterator[CathodeFile]:
                 started + timedelta(seconds=240 * field + int(rng.integers(60))),
             ),
         )
+
+
+def optical_collection(n: int = 48, seed: int = 0) -> Iterator[CathodeFile]:
+    """Describe `n` optical micrographs of the pristine specimens of three compositions.
+
+    Oh et al. (supplement, table 5) tell pristine NCM333, 622 and 811 apart by light. The twelve
+    specimens are seen in turn, all at one magnification; they, the paths and the samples table are
+    those of `cathode_collection`.
+
+    Raises:
+        ValueError: if `n` or `seed` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"n must not be negative, got {n}")
+    seen: dict[str, Any] = {
+        "microscope": "optical",
+        "databar": False,
+        "pixel_size_um": DISPLAY_WIDTH_UM / (_SHAPE_PX[1] * _MAGNIFICATION),
+    }
+    rounds = -(-n // (len(OPTICAL_COMPOSITIONS) * SPECIMENS_PER_CLASS))
+    every = (
+        file
+        for file in cathode_collection(rounds * len(cathode_specimens()), seed)
+        if _is_optical(file)
+    )
+    for _, file in zip(range(n), every, strict=False):
+        yield replace(file, config=replace(file.config, **seen))
+
+
+def _is_optical(file: CathodeFile) -> bool:
+    folder = file.relative_path.partition("/")[0]
+    return folder in {f"{name}_pristine" for name in OPTICAL_COMPOSITIONS}
 
 
 def _config(

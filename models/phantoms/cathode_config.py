@@ -1,4 +1,4 @@
-"""What a synthetic scanning electron micrograph of a composite cathode is made of.
+"""What a synthetic micrograph of a composite cathode is made of.
 
 Out of scope: making it, which is `models.phantoms.cathode`.
 """
@@ -6,6 +6,7 @@ Out of scope: making it, which is `models.phantoms.cathode`.
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 
@@ -58,6 +59,8 @@ class CathodePhantom:
         contrast: standard deviation of the content's grey levels, noise included; 5…80, and at most
             half of the way from `brightness` to black or white.
         noise_std: standard deviation of the white Gaussian noise, at most 0.7 of `contrast`.
+        microscope: "SEM", or "optical": then voltage, working distance and instrument mean
+            nothing.
         kv: accelerating voltage in kV, 0.1…30; higher voltages blur more and light edges up.
         working_distance_mm: 0.1…100.
         acquired_at: naive local time.
@@ -84,6 +87,7 @@ class CathodePhantom:
     brightness: float = 110.0
     contrast: float = 32.0
     noise_std: float = 5.0
+    microscope: Literal["SEM", "optical"] = "SEM"
     kv: float = 20.0
     working_distance_mm: float = 5.0
     acquired_at: datetime = datetime(2026, 4, 6, 9, 30)

@@ -55,15 +55,20 @@ def register_sem(store: "Store", folder: Path) -> Registered:
     )
 
 
-def register_cathodes(store: "Store", folder: Path) -> Registered:
-    """Register the phantom cathodes in `folder`."""
+def register_cathodes(store: "Store", folder: Path, *, optical: bool = False) -> Registered:
+    """Register the phantom cathodes in `folder`, of an optical microscope if so."""
     from models.phantoms.cathode_collection import CATHODE_LABEL_PATTERN
+    from models.phantoms.cathode_config import CathodePhantom
+
+    size_um = CathodePhantom().pixel_size_um if optical else None
 
     return register_collection(
         store,
         str(folder),
         dataset=CATHODES,
         label_pattern=CATHODE_LABEL_PATTERN,
+        modality="optical" if optical else "SEM",
+        declared_pixel_size_um=size_um,
         samples_uri=str(folder / "samples.csv"),
         description="Synthetic NCM cathodes: four compositions, pristine, formed and cycled.",
         source="graindex demo",
@@ -105,12 +110,20 @@ def write_sem(folder: Path, count: int = 48) -> int:
     return _write_images(folder, demo_collection(count), "phantom images")
 
 
-def write_cathodes(folder: Path, count: int = 48, seed: int = 0) -> int:
-    """Render `count` cathodes where they are missing, of 48 specimens in turn; returns how many."""
-    from models.phantoms.cathode_collection import cathode_collection, cathode_samples_csv
+def write_cathodes(folder: Path, count: int = 48, seed: int = 0, *, optical: bool = False) -> int:
+    """Render `count` cathodes where they are missing, of all specimens in turn; says how many.
+
+    By SEM these are 48 specimens of twelve classes, by an optical microscope 12 of three.
+    """
+    from models.phantoms.cathode_collection import (
+        cathode_collection,
+        cathode_samples_csv,
+        optical_collection,
+    )
 
     _write_samples(folder, cathode_samples_csv())
-    return _write_images(folder, cathode_collection(count, seed), "phantom cathodes")
+    files = optical_collection(count, seed) if optical else cathode_collection(count, seed)
+    return _write_images(folder, files, "phantom cathodes")
 
 
 def _write_images(folder: Path, files: "Iterable[PhantomFile | CathodeFile]", what: str) -> int:
@@ -140,7 +153,7 @@ def write_unseen(folder: Path) -> Path:
 
 
 def _write_image(target: Path, config: "SemPhantom | CathodePhantom") -> None:
-    """Render an image, with the instrument's text file beside it."""
+    """Render an image, with the instrument's text file beside it; optical ones have none."""
     from PIL import Image
 
     from models.phantoms.cathode import render_cathode
@@ -148,8 +161,9 @@ def _write_image(target: Path, config: "SemPhantom | CathodePhantom") -> None:
     from models.phantoms.sidecar import sidecar_text
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = sidecar_text(config, target.name)
-    target.with_name(f"{target.name}.txt").write_bytes(text.encode())
+    if config.databar:
+        text = sidecar_text(config, target.name)
+        target.with_name(f"{target.name}.txt").write_bytes(text.encode())
     made = render(config) if isinstance(config, SemPhantom) else render_cathode(config)
     buffer = io.BytesIO()
     Image.fromarray(made.image).save(buffer, "PNG")
