@@ -226,7 +226,7 @@ def load_recipe(location: Location, dataset: str) -> Recipe:
         message = f"{address} is not YAML: {' '.join(str(error).split())}"
         raise CollectionError(message) from error
     except ValidationError as error:
-        raise CollectionError(f"{address}: {first_problem(error)}") from error
+        raise CollectionError(f"{address}: {first_problem(error, Recipe)}") from error
     if recipe.dataset != dataset:
         message = f"{address}: dataset is {recipe.dataset!r}; call the file {recipe.dataset}.yaml"
         raise CollectionError(message)
@@ -242,7 +242,7 @@ def make_recipe(**fields: object) -> Recipe:
     try:
         return Recipe.model_validate({"registered_at": datetime.now(UTC), **fields})
     except ValidationError as error:
-        raise CollectionError(first_problem(error)) from error
+        raise CollectionError(first_problem(error, Recipe)) from error
 
 
 def settings_json(options: Any) -> str:

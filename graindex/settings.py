@@ -3,6 +3,7 @@
 Out of scope: collections, each of which has a recipe (`graindex.recipes`).
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import fsspec
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from graindex.errors import HomeError
 from graindex.location import Location
+from graindex.suggestions import suggestion
 
 FILE_NAME = "graindex.yaml"
 
@@ -77,7 +79,7 @@ def load_settings(location: Location) -> Settings:
         message = f"{address} is not YAML: {' '.join(str(error).split())}"
         raise HomeError(message) from error
     except ValidationError as error:
-        raise HomeError(f"{address}: {first_problem(error)}") from error
+        raise HomeError(f"{address}: {first_problem(error, Settings)}") from error
 
 
 def save_settings(location: Location, settings: Settings) -> None:
@@ -86,9 +88,30 @@ def save_settings(location: Location, settings: Settings) -> None:
     fs.pipe_file(path, yaml.safe_dump(settings.model_dump(), sort_keys=False).encode())
 
 
-def first_problem(error: ValidationError) -> str:
-    """First complaint of a failed validation, in one line."""
+def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """First complaint of a failed validation, in one line.
+
+    Args:
+        error: the failure.
+        model: what was validated, to name the keys that there are where one is unknown.
+    """
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     words = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        part = None if model is None else _part_at(model, problem["loc"][:-1])
+        words = "unknown key"
+        if part is not None:
+            words += f"; {suggestion(str(problem['loc'][-1]), part.model_fields)}"
     return f"{where}: {words}" if where else words
+
+
+def _part_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model that stands at a path of keys in another; None where it is no plain field."""
+    for key in path:
+        field = model.model_fields.get(str(key))
+        kind = None if field is None else field.annotation
+        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
+            return None
+        model = kind
+    return model

@@ -13,7 +13,7 @@ from graindex.features.definition import FeatureSet
 from graindex.features.expressions import check_expression
 from graindex.features.feature import Feature
 from graindex.features.reading import Reading
-from graindex.features.suggestions import suggestion
+from graindex.suggestions import suggestion
 from schemas.ddl import quote
 
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from graindex.errors import FeatureError
 from graindex.features.definition import SOURCES, FeatureSet, Normalise, Select
-from graindex.features.suggestions import suggestion
 from graindex.location import Location
+from graindex.suggestions import suggestion
 
 FOLDER = "feature_sets"
 _PARTS: dict[str, type[Any]] = {**SOURCES, "normalise": Normalise, "select": Select}

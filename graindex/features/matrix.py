@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from graindex.errors import FeatureError
-from graindex.features.suggestions import suggestion
+from graindex.suggestions import suggestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from graindex.features.expressions import check_expression
 from graindex.features.feature import Feature, Origin
 from graindex.features.files import cycle_message, name_of
 from graindex.features.levels import LEVELS, chain, level_of, relation
-from graindex.features.suggestions import suggestion
+from graindex.suggestions import suggestion
 from schemas.fields import FIELDS
 
 Resolve = Callable[[str], FeatureSet]

@@ -18,8 +18,8 @@ from graindex.features.feature import Feature
 from graindex.features.files import make_feature_set
 from graindex.features.plan import Resolve, plan
 from graindex.features.reading import Reading
-from graindex.features.suggestions import suggestion
 from graindex.lake import AsOf
+from graindex.suggestions import suggestion
 from schemas.arrow import from_records
 from schemas.ddl import literal
 from schemas.tables import TABLES

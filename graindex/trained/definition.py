@@ -227,7 +227,7 @@ def _parse(text: str, origin: str, name: str | None) -> ModelDefinition:
             content if name is None else {"name": name, **content}
         )
     except ValidationError as error:
-        raise ModelError(f"{origin}: {first_problem(error)}") from error
+        raise ModelError(f"{origin}: {first_problem(error, ModelDefinition)}") from error
     if name is not None and definition.name != name:
         message = f"{origin}: it declares model {definition.name!r}, not {name!r}"
         raise ModelError(message)

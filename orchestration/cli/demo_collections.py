@@ -3,7 +3,9 @@
 Out of scope: showing what can be asked of them (`orchestration.cli.demo`).
 """
 
+import hashlib
 import io
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -207,7 +209,9 @@ def write_electrodes(folder: Path) -> int:
 def _ome_tiff(volume: "npt.NDArray[Any]", spacing_um: tuple[float, float, float]) -> bytes:
     import tifffile
 
-    told: dict[str, Any] = {"axes": "ZYX"}
+    # the same file for the same voxels: another UUID each time would be another volume each time
+    name = str(uuid.uuid5(uuid.NAMESPACE_OID, hashlib.sha256(volume.tobytes()).hexdigest()))
+    told: dict[str, Any] = {"axes": "ZYX", "UUID": f"urn:uuid:{name}"}
     for axis, step in zip("ZYX", spacing_um, strict=True):
         told |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "µm"}
     buffer = io.BytesIO()

@@ -38,7 +38,7 @@ def test_a_file_may_leave_its_name_to_the_command(tmp_path):
     ("text", "told"),
     [
         ("method: grove\nfeature_set: q\nlabel: x\n", "'grove' is unknown; there are forest"),
-        (f"{YAML}colour: red\n", "colour: Extra inputs"),
+        (f"{YAML}colour: red\n", "colour: unknown key; there are datasets, description"),
         (YAML.replace("inner_folds", "inner_fold"), "no parameter 'inner_fold'; there are"),
         (YAML.replace("standard]]", "round]]"), "parameters of method ridge"),
         (f"{YAML}name: other\n", "declares model 'other', not 'grain'"),
