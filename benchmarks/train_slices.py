@@ -116,7 +116,10 @@ def learn(arguments: argparse.Namespace) -> tuple[Any, Record]:
 
 
 def ship(folder: Path, out: Path) -> None:
-    """Write a trained network with the card that comes along, tuned on validation sections."""
+    """Write a trained network with the card that comes along, tuned on validation sections.
+
+    What confidences in volumes are worth belongs to the weights before, and goes with them.
+    """
     from models.segment.star_convex.artefact import load_artefact, save_artefact
     from models.segment.star_convex.slices import slice_examples
     from models.segment.star_convex.validation import tune_probability
@@ -126,7 +129,7 @@ def ship(folder: Path, out: Path) -> None:
     worth = tune_probability(network, validation, card["thresholds"][1]).as_card()
     told = {key: card[key] for key in card if key not in ("kind", "format", "network")}
     save_artefact(out, network, {**TOLD, **told, **worth}, half=True)
-    print(f"written to {out}")
+    print(f"written to {out}; calibrate its volumes: calibrate_volumes.py --network {out} --ship")
 
 
 def save(folder: Path, network: Any, told: Record) -> int:
