@@ -24,7 +24,7 @@ from models.learn.image_regression.training import train
 from models.learn.inner import inner_folds
 from models.learn.learner import Bools, Rows
 from models.segment.learner import Progress
-from models.segment.star_convex.fitting import torch_threads
+from models.training.threads import torch_threads
 
 _HOLD_OUT_FOLDS = 4
 """Of which a single network takes the first: it sets a quarter of the groups aside."""
@@ -75,7 +75,7 @@ def fit_members(
     Raises:
         CannotLearnError: fewer than two groups.
         ImageRegressionError: see `train`, or a network whose images all have the same target.
-        StarConvexError: a checkpoint of another training.
+        CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
     folds = folds_of(rows, config.classes, networks, options.seed)

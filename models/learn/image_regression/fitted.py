@@ -109,7 +109,7 @@ class FittedImageRegression:
             ImageRegressionError: no image, or not the descriptors that the networks learnt with.
         """
         from models.learn.image_regression.inference import outputs  # noqa: PLC0415
-        from models.segment.star_convex.fitting import torch_threads  # noqa: PLC0415
+        from models.training.threads import torch_threads  # noqa: PLC0415
 
         if not images:
             if self.config.classes:
@@ -259,7 +259,7 @@ class FittedImageRegression:
 
     def _features(self, images: Sequence[Image], of: Any) -> Floats32:
         """Features of each network, with descriptors at their mean: they enter after these."""
-        from models.segment.star_convex.fitting import torch_threads  # noqa: PLC0415
+        from models.training.threads import torch_threads  # noqa: PLC0415
 
         for number, grey in enumerate(images):
             check_grey(grey, number)

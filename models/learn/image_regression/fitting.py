@@ -1,9 +1,10 @@
-"""The moving parts of a training: network, optimiser.
+"""What an epoch of a training does: which views are shown, and the loss.
 
-Out of scope: when to stop, what is written (`training`).
+Out of scope: steps (`models.training.weights`), when to stop, what is written (`training`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +18,8 @@ from models.learn.image_regression.inference import image_tensor, losses, mean_l
 from models.learn.image_regression.networks import ImageNetwork, build_network, placed
 from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.scales import Prepared
+from models.training.weights import BEST, Weights
 
-Tensors = dict[str, Tensor]
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 _OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
@@ -40,18 +39,15 @@ class Fitting:
         self.options = options
         self.images = images
         self.mean_weight = float(np.mean([image.weight for image in images]))
-        self.fitted = [
-            (name, parameter)
-            for name, parameter in network.named_parameters()
-            if parameter.requires_grad
-        ]
-        self.optimiser = _OPTIMISERS[options.optimiser](
-            [parameter for _, parameter in self.fitted],
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
+        self.weights = Weights(
+            network,
+            partial(
+                _OPTIMISERS[options.optimiser],
+                lr=options.learning_rate,
+                weight_decay=options.weight_decay,
+            ),
+            options.gradient_norm,
         )
-        self.kept = _copy(network.state_dict())
-        self.learning_rate = 0.0
 
     @classmethod
     def start(
@@ -100,49 +96,16 @@ class Fitting:
     def best(self) -> ImageNetwork:
         """The network with the weights of the last `keep`, in evaluation mode."""
         network = build_network(self.network.config, pretrained=False)
-        network.load_state_dict(self.kept)
+        network.load_state_dict(self.weights.copies[BEST])
         return placed(network, self.options.device).eval()
 
-    def keep(self) -> None:
-        """Remember the weights as the best so far."""
-        self.kept = _copy(self.network.state_dict())
-
-    def tensors(self) -> Tensors:
-        """Everything that the next epoch depends on."""
-        parts = {"network": self.network.state_dict(), "kept": self.kept}
-        tensors = {f"{part}/{name}": t for part, of in parts.items() for name, t in of.items()}
-        for name, parameter in self.fitted:
-            for moment in _MOMENTS:
-                tensors[f"{moment}/{name}"] = self.optimiser.state[parameter][moment]
-        return tensors
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go back to where `tensors` was called."""
-        self.network.load_state_dict(_part(tensors, "network"))
-        self.kept = _part(tensors, "kept")
-        for name, parameter in self.fitted:
-            state = {moment: tensors[f"{moment}/{name}"] for moment in _MOMENTS}
-            # a format that the parameter has, so that sums are taken in the same order
-            for moment in _MOMENTS[:2]:
-                state[moment] = torch.empty_like(parameter).copy_(state[moment])
-            self.optimiser.state[parameter] = state
-
     def _step(self, step: int, images: Sequence[Prepared]) -> float:
-        options = self.options
-        self.learning_rate = options.rate(step, options.epochs * self.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
         loss = self._loss(step, images)
         if not torch.isfinite(loss):
             raise ImageRegressionError(
                 f"the loss is not finite in step {step}: lower the learning rate"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(
-            [parameter for _, parameter in self.fitted], options.gradient_norm
-        )
-        self.optimiser.step()
+        self.weights.step(loss, self.options.rate(step, self.options.epochs * self.steps))
         return loss.item()
 
     def _loss(self, step: int, images: Sequence[Prepared]) -> Tensor:
@@ -170,12 +133,3 @@ class Fitting:
             maps = self.network.feature_maps(image_tensor(views, device))
         found = self.network.from_maps(maps, descriptors)
         return (losses(found, target) * weight / self.mean_weight).mean()
-
-
-def _copy(tensors: Mapping[str, Tensor]) -> Tensors:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _part(tensors: Mapping[str, Tensor], part: str) -> Tensors:
-    start = f"{part}/"
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

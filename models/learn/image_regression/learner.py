@@ -23,7 +23,7 @@ from models.learn.image_regression.options import Optimiser, TrainingOptions
 from models.learn.learner import CannotLearnError, Rows, TargetKind
 from models.learn.weights import balanced_weights
 from models.segment.learner import Progress, parameters_of
-from models.segment.star_convex.config import StarConvexError
+from models.training.errors import CheckpointError
 
 __all__ = ["FittedImageRegression", "ImageClassification", "ImageExample", "ImageRegression"]
 
@@ -138,7 +138,7 @@ class ImageRegression:
                 checkpoints=checkpoints,
                 progress=progress,
             )
-        except (ImageRegressionError, StarConvexError, EncoderUnavailableError) as error:
+        except (ImageRegressionError, CheckpointError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
         return FittedImageRegression(
             config,

@@ -16,8 +16,9 @@ from models.learn.image_regression.networks import ImageNetwork
 from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.records import EpochRecord, best_epoch, epochs_of, fingerprint
 from models.learn.image_regression.scales import Prepared
-from models.segment.star_convex.fitting import torch_threads
-from models.segment.training_loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, run_epochs
+from models.training.threads import torch_threads
+from models.training.weights import BEST
 
 Progress = Callable[[EpochRecord], None]
 
@@ -59,7 +60,7 @@ def train(
 
     Raises:
         ImageRegressionError: a loss that is no longer finite, or see `build_network`.
-        StarConvexError: a checkpoint of another training.
+        CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
     with torch_threads(options.threads):
@@ -73,13 +74,14 @@ def train(
                     f"the validation loss is not finite after epoch {number}: lower the learning "
                     "rate"
                 )
-            return EpochRecord(number, fitting.learning_rate, loss, checked)
+            return EpochRecord(number, fitting.weights.learning_rate, loss, checked)
 
         kept = None
         if checkpoints is not None:
-            start = {name: tensor.cpu().numpy() for name, tensor in fitting.kept.items()}
+            first = fitting.weights.copies[BEST]
+            start = {name: tensor.cpu().numpy() for name, tensor in first.items()}
             identity = fingerprint(config, options, start, training, validation)
             kept = Kept(checkpoints, identity, epochs_of)
         stopping = Stopping(options.epochs, options.patience, best_epoch)
-        curve = run_epochs(fitting, epoch, stopping, kept=kept, progress=progress)
+        curve = run_epochs(fitting.weights, epoch, stopping, kept=kept, progress=progress)
         return Trained(fitting.best(), tuple(curve), best_epoch(curve))

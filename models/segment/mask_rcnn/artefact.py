@@ -1,6 +1,6 @@
 """A trained Mask R-CNN as two files: weights as safetensors, and a card as JSON.
 
-Out of scope: where they are kept, checkpoints of a training (`models.segment.checkpoint`).
+Out of scope: where they are kept, checkpoints of a training (`models.training.checkpoint`).
 """
 
 from dataclasses import asdict

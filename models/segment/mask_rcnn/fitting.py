@@ -1,9 +1,10 @@
-"""The moving parts of a training: network, optimiser.
+"""What an epoch of a training does: which patches are drawn, and the losses.
 
-Out of scope: when to stop, what is written (`training`).
+Out of scope: steps (`models.training.weights`), when to stop, what is written (`training`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,7 @@ from models.segment.mask_rcnn.network import MaskRcnn, Target, build_network
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.targets import boxes_of, known_grey
 from models.segment.star_convex.patches import Prepared, View, draw_view
-
-Tensors = dict[str, Tensor]
+from models.training.weights import BEST, Weights
 
 PROPOSALS = ("loss_objectness", "loss_rpn_box_reg")
 REGIONS = ("loss_classifier", "loss_box_reg")
@@ -39,19 +39,16 @@ class Fitting:
         self.network = network
         self.options = options
         self.examples = examples
-        self.fitted = [
-            (name, parameter)
-            for name, parameter in network.named_parameters()
-            if parameter.requires_grad
-        ]
-        self.optimiser = torch.optim.SGD(
-            [parameter for _, parameter in self.fitted],
-            lr=options.learning_rate,
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
+        self.weights = Weights(
+            network,
+            partial(
+                torch.optim.SGD,
+                lr=options.learning_rate,
+                momentum=options.momentum,
+                weight_decay=options.weight_decay,
+            ),
+            options.gradient_norm,
         )
-        self.kept = _copy(network.state_dict())
-        self.learning_rate = 0.0
 
     @classmethod
     def start(
@@ -87,35 +84,11 @@ class Fitting:
     def best(self) -> MaskRcnn:
         """The network with the weights of the last `keep`, in evaluation mode."""
         network = build_network(self.network.config, pretrained=False)
-        network.load_state_dict(self.kept)
+        network.load_state_dict(self.weights.copies[BEST])
         return network.to(self.options.device).eval()
-
-    def keep(self) -> None:
-        """Remember the weights as the best so far."""
-        self.kept = _copy(self.network.state_dict())
-
-    def tensors(self) -> Tensors:
-        """Everything that the next epoch depends on."""
-        parts = {"network": self.network.state_dict(), "kept": self.kept}
-        tensors = {f"{part}/{name}": t for part, of in parts.items() for name, t in of.items()}
-        for name, parameter in self.fitted:
-            tensors[f"momentum/{name}"] = self.optimiser.state[parameter]["momentum_buffer"]
-        return tensors
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go back to where `tensors` was called."""
-        self.network.load_state_dict(_part(tensors, "network"))
-        self.kept = _part(tensors, "kept")
-        for name, parameter in self.fitted:
-            # a format that the parameter has, so that sums are taken in the same order
-            moment = torch.empty_like(parameter).copy_(tensors[f"momentum/{name}"])
-            self.optimiser.state[parameter]["momentum_buffer"] = moment
 
     def _step(self, step: int) -> tuple[float, float, float]:
         options = self.options
-        self.learning_rate = options.rate(step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate
         views = [
             draw_view(
                 self.examples,
@@ -129,12 +102,7 @@ class Fitting:
         with torch.random.fork_rng():  # torchvision draws which boxes count
             torch.manual_seed(int(np.random.default_rng([options.seed, step]).integers(2**31)))
             losses = batch_losses(self.network, views)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(
-            [parameter for _, parameter in self.fitted], options.gradient_norm
-        )
-        self.optimiser.step()
+        self.weights.step(torch.stack(list(losses.values())).sum(), options.rate(step))
         proposals, regions, masks = (
             sum(losses[name].item() for name in names) for names in (PROPOSALS, REGIONS, MASKS)
         )
@@ -155,12 +123,3 @@ def _target(view: View, device: torch.device) -> Target:
         "labels": torch.ones(len(particles.boxes), dtype=torch.int64, device=device),
         "masks": torch.from_numpy(particles.masks).to(device),
     }
-
-
-def _copy(tensors: Mapping[str, Tensor]) -> Tensors:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _part(tensors: Mapping[str, Tensor], part: str) -> Tensors:
-    start = f"{part}/"
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

@@ -15,6 +15,7 @@ from models.learn.learner import CannotLearnError, TargetKind
 from models.segment.learner import FittedNetwork, Progress, parameters_of, refuse_shares
 from models.segment.mask_rcnn.config import PUBLISHED, NetworkConfig
 from models.segment.star_convex.config import StarConvexError
+from models.training.errors import CheckpointError
 
 if TYPE_CHECKING:
     from models.segment.mask_rcnn.options import TrainingOptions
@@ -122,7 +123,7 @@ class MaskRcnnLearner:
                 trained.best_epoch,
                 len(validation),
             )
-        except (StarConvexError, EncoderUnavailableError) as error:
+        except (StarConvexError, CheckpointError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
 
 

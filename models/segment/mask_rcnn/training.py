@@ -16,10 +16,10 @@ from models.segment.mask_rcnn.network import MaskRcnn
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.records import EpochRecord, best_epoch, epochs_of, fingerprint
 from models.segment.mask_rcnn.validation import validate, validation_views
-from models.segment.star_convex.fitting import torch_threads
 from models.segment.star_convex.patches import Example, prepare
 from models.segment.star_convex.training import refuse_shared_groups
-from models.segment.training_loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, run_epochs
+from models.training.threads import torch_threads
 
 Progress = Callable[[EpochRecord], None]
 
@@ -60,8 +60,9 @@ def train(
         progress: told about each epoch.
 
     Raises:
-        StarConvexError: images that cannot be used, a group on both sides, a checkpoint of another
-            training, or a loss that is no longer finite.
+        StarConvexError: images that cannot be used, a group on both sides, or a loss that is no
+            longer finite.
+        CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
     refuse_shared_groups(training, validation)
@@ -76,12 +77,12 @@ def train(
                     f"the loss is not finite after epoch {number}: lower the learning rate"
                 )
             checked = validate(fitting.network.eval(), views)
-            return EpochRecord(number, fitting.learning_rate, *losses, *checked)
+            return EpochRecord(number, fitting.weights.learning_rate, *losses, *checked)
 
         kept = None
         if checkpoints is not None:
             identity = fingerprint(config, options, training, validation)
             kept = Kept(checkpoints, identity, epochs_of)
         stopping = Stopping(options.epochs, options.patience, best_epoch)
-        curve = run_epochs(fitting, epoch, stopping, kept=kept, progress=progress)
+        curve = run_epochs(fitting.weights, epoch, stopping, kept=kept, progress=progress)
         return Trained(fitting.best(), tuple(curve), best_epoch(curve))

@@ -1,11 +1,11 @@
-"""The moving parts of a training: network, optimiser, running mean of the weights.
+"""What an epoch of a training does: patches, losses, the running mean of the weights.
 
-Out of scope: when to stop, what is written (`training`).
+Out of scope: steps (`models.training.weights`), when to stop, what is written (`training`).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -17,21 +17,9 @@ from models.segment.star_convex.loss import Loss, star_loss
 from models.segment.star_convex.network import EncoderUNet, StarConvexNetwork, build_network
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Patch, Prepared, draw_patch
+from models.training.weights import BEST, Tensors, Weights
 
-Tensors = dict[str, Tensor]
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Run torch on some threads of the CPU, and then on as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+_MEAN = "mean"
 
 
 class Fitting:
@@ -49,19 +37,12 @@ class Fitting:
         self.network = network
         self.options = options
         self.examples = examples
-        self.fitted = [
-            (name, parameter)
-            for name, parameter in network.named_parameters()
-            if parameter.requires_grad
-        ]
-        self.optimiser = torch.optim.AdamW(
-            [parameter for _, parameter in self.fitted],
-            lr=options.learning_rate,
-            weight_decay=options.weight_decay,
+        self.weights = Weights(
+            network,
+            partial(torch.optim.AdamW, lr=options.learning_rate, weight_decay=options.weight_decay),
+            options.gradient_norm,
+            (_MEAN,),
         )
-        self.mean = _copy(network.state_dict())
-        self.kept = _copy(self.mean)
-        self.learning_rate = 0.0
 
     @classmethod
     def start(
@@ -96,47 +77,30 @@ class Fitting:
         self.network.train()
         losses = []
         for step in range((number - 1) * self.options.steps, number * self.options.steps):
-            self.learning_rate = scheduled(step, self.options)
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.learning_rate
-            losses.append(self._step(self._batch(step)))
+            losses.append(self._step(step, self._batch(step)))
             self._average(step)
         total, probability, distance = np.mean(losses, axis=0).tolist()
         return total, probability, distance
 
     def averaged(self) -> StarConvexNetwork:
         """The network with the running mean of its weights, in evaluation mode."""
-        return self._with(self.mean)
+        return self._with(self.weights.copies[_MEAN])
 
     def best(self) -> StarConvexNetwork:
         """The network with the weights of the last `keep`, in evaluation mode."""
-        return self._with(self.kept)
+        return self._with(self.weights.copies[BEST])
 
     def keep(self) -> None:
         """Remember the running mean as the best so far."""
-        self.kept = _copy(self.mean)
+        self.weights.keep(self.weights.copies[_MEAN])
 
     def tensors(self) -> Tensors:
         """Everything that the next epoch depends on."""
-        parts = {"network": self.network.state_dict(), "mean": self.mean, "kept": self.kept}
-        tensors = {f"{part}/{name}": t for part, of in parts.items() for name, t in of.items()}
-        for name, parameter in self.fitted:
-            for moment in _MOMENTS:
-                tensors[f"{moment}/{name}"] = self.optimiser.state[parameter][moment]
-        return tensors
+        return self.weights.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where `tensors` was called."""
-        self.network.load_state_dict(_part(tensors, "network"))
-        for part, of in (("mean", self.mean), ("kept", self.kept)):
-            for name, tensor in _part(tensors, part).items():
-                of[name].copy_(tensor)
-        for name, parameter in self.fitted:
-            state = {moment: tensors[f"{moment}/{name}"] for moment in _MOMENTS}
-            # a format that the parameter has, so that sums are taken in the same order
-            for moment in _MOMENTS[:2]:
-                state[moment] = torch.empty_like(parameter).copy_(state[moment])
-            self.optimiser.state[parameter] = state
+        self.weights.restore(tensors)
 
     def _batch(self, step: int) -> list[Patch]:
         options = self.options
@@ -151,14 +115,9 @@ class Fitting:
             for number in range(options.batch)
         ]
 
-    def _step(self, patches: Sequence[Patch]) -> tuple[float, float, float]:
+    def _step(self, step: int, patches: Sequence[Patch]) -> tuple[float, float, float]:
         loss = batch_loss(self.network, patches, mixed=self.options.mixed)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(
-            [parameter for _, parameter in self.fitted], self.options.gradient_norm
-        )
-        self.optimiser.step()
+        self.weights.step(loss.total, scheduled(step, self.options))
         return loss.total.item(), loss.probability.item(), loss.distance.item()
 
     def _average(self, step: int) -> None:
@@ -166,11 +125,12 @@ class Fitting:
         share = 1 - min(self.options.averaging, (1 + step) / (10 + step))
         if self.options.averaging == 0:
             share = 1.0
+        mean = self.weights.copies[_MEAN]
         for name, tensor in self.network.state_dict().items():
             if tensor.is_floating_point():
-                self.mean[name].lerp_(tensor, share)
+                mean[name].lerp_(tensor, share)
             else:
-                self.mean[name].copy_(tensor)
+                mean[name].copy_(tensor)
 
     def _with(self, tensors: Tensors) -> StarConvexNetwork:
         network = build_network(self.network.config, pretrained=False)
@@ -212,12 +172,3 @@ def scheduled(step: int, options: TrainingOptions) -> float:
 
 def _stacked(arrays: Sequence[np.ndarray], device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
-
-
-def _copy(tensors: Mapping[str, Tensor]) -> Tensors:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-def _part(tensors: Mapping[str, Tensor], part: str) -> Tensors:
-    start = f"{part}/"
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
-from models.segment.star_convex.fitting import Fitting, torch_threads
+from models.segment.star_convex.fitting import Fitting
 from models.segment.star_convex.network import StarConvexNetwork
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example, prepare
 from models.segment.star_convex.records import EpochRecord, epochs_of, fingerprint
 from models.segment.star_convex.validation import validate, validation_patches
-from models.segment.training_loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, run_epochs
+from models.training.threads import torch_threads
 
 Progress = Callable[[EpochRecord], None]
 
@@ -90,8 +91,9 @@ def train(
         progress: told about each epoch.
 
     Raises:
-        StarConvexError: images that cannot be used, a group on both sides, a checkpoint of another
-            training, or a loss that is no longer finite.
+        StarConvexError: images that cannot be used, a group on both sides, or a loss that is no
+            longer finite.
+        CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
     with torch_threads(options.threads):
@@ -124,7 +126,7 @@ def _train(
     def epoch(number: int) -> EpochRecord:
         loss = fitting.epoch(number)
         checked = validate(fitting.averaged(), patches)
-        record = EpochRecord(number, fitting.learning_rate, *loss, *checked)
+        record = EpochRecord(number, fitting.weights.learning_rate, *loss, *checked)
         if not math.isfinite(record.loss + record.validation_loss):
             raise StarConvexError(
                 f"the loss is not finite after epoch {number}: lower the learning rate"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.learn.image_regression.learner import ImageExample, ImageRegression
-from models.segment.star_convex.fitting import torch_threads
+from models.training.threads import torch_threads
 
 SIDE = 64
 

@@ -19,8 +19,8 @@ from models.learn.image_regression.options import TrainingOptions
 from models.learn.image_regression.records import EpochRecord, best_epoch
 from models.learn.image_regression.scales import Prepared
 from models.learn.image_regression.training import train
-from models.segment.checkpoint import latest_checkpoint
-from models.segment.star_convex.config import StarConvexError
+from models.training.checkpoint import latest_checkpoint
+from models.training.errors import CheckpointError
 
 CONFIG = NetworkConfig("descriptors", 2, (2, 4, 4))
 OPTIONS = TrainingOptions(epochs=3, batch=3, crop_px=32, warmup=2, patience=9)
@@ -89,7 +89,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(images, opt
     assert [record.epoch for record in told] == [2, 3]
     assert_same(resumed, train(CONFIG, *images, options))
     for changed in ((images[0][1:], images[1], options), (*images, replace(options, seed=1))):
-        with pytest.raises(StarConvexError, match="give another folder"):
+        with pytest.raises(CheckpointError, match="give another folder"):
             train(CONFIG, *changed, checkpoints=tmp_path)
 
 

@@ -9,8 +9,8 @@ from filelock import FileLock
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.training import Trained, train
-from models.segment.star_convex.fitting import torch_threads
 from models.segment.star_convex.patches import Augmentation, Example
+from models.training.threads import torch_threads
 
 SMALL = NetworkConfig(pyramid_filters=32, box_features=64, mask_filters=32, proposals=400)
 TINY = NetworkConfig(pyramid_filters=8, box_features=16, mask_filters=8, mask_px=14, proposals=50)

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.segment.checkpoint import latest_checkpoint
 from models.segment.mask_rcnn.config import MaskRcnnError, NetworkConfig
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.records import EpochRecord, best_epoch
 from models.segment.mask_rcnn.training import train
 from models.segment.star_convex.config import StarConvexError
+from models.training.checkpoint import latest_checkpoint
+from models.training.errors import CheckpointError
 
 OPTIONS = TrainingOptions(
     epochs=2, steps=2, batch=2, patch_px=64, warmup=2, validation_patches=1, patience=9
@@ -64,7 +65,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(
     resumed = train(tiny_config, *images, OPTIONS, checkpoints=tmp_path, progress=told.append)
     assert [record.epoch for record in told] == [2]
     assert_same(resumed, uninterrupted)
-    with pytest.raises(StarConvexError, match="give another folder"):
+    with pytest.raises(CheckpointError, match="give another folder"):
         train(tiny_config, *images, replace(OPTIONS, seed=1), checkpoints=tmp_path)
 
 

@@ -8,10 +8,10 @@ from filelock import FileLock
 
 from models.phantoms.scattered import Scattered, ScatteredPhantom, scatter
 from models.segment.star_convex.config import NetworkConfig
-from models.segment.star_convex.fitting import torch_threads
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Augmentation, Example
 from models.segment.star_convex.training import Trained, train
+from models.training.threads import torch_threads
 
 SMALL = NetworkConfig(kind="unet", base_filters=16, depth=3, head_filters=32)
 TINY = NetworkConfig(kind="unet", base_filters=4, depth=1, head_filters=8, rays=8)

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.segment.checkpoint import latest_checkpoint, save_checkpoint
 from models.segment.star_convex.config import NetworkConfig, StarConvexError
 from models.segment.star_convex.fitting import scheduled
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example
 from models.segment.star_convex.records import EpochRecord
 from models.segment.star_convex.training import best_epoch, hold_out, train
+from models.training.checkpoint import latest_checkpoint, save_checkpoint
+from models.training.errors import CheckpointError
 
 OPTIONS = TrainingOptions(
     epochs=4, steps=3, batch=2, patch_px=32, warmup=2, averaging=0.9, validation_patches=1
@@ -137,7 +138,7 @@ def test_the_learning_rate_rises_and_falls_to_nothing():
 
 def test_a_checkpoint_of_another_training_is_refused(tiny_config, images, tmp_path):
     train(tiny_config, *images, replace(OPTIONS, epochs=1), checkpoints=tmp_path)
-    with pytest.raises(StarConvexError, match="give another folder"):
+    with pytest.raises(CheckpointError, match="give another folder"):
         train(tiny_config, *images, replace(OPTIONS, epochs=2), checkpoints=tmp_path)
 
 

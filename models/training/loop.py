@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
-from models.segment.checkpoint import latest_checkpoint, save_checkpoint
-from models.segment.star_convex.config import StarConvexError
+from models.training.checkpoint import latest_checkpoint, save_checkpoint
+from models.training.errors import CheckpointError
 
 
 class Resumable(Protocol):
@@ -73,14 +73,14 @@ class Kept(Generic[Record]):
         """The curve so far, with the parts as they were then.
 
         Raises:
-            StarConvexError: the checkpoint is of another training.
+            CheckpointError: the checkpoint is of another training.
         """
         found = latest_checkpoint(self.folder)
         if found is None:
             return []
         tensors, state = found
         if state.get("identity") != self.identity:
-            raise StarConvexError(
+            raise CheckpointError(
                 f"the checkpoint in {self.folder} is of a training with other images or options: "
                 "give another folder"
             )
@@ -114,7 +114,7 @@ def run_epochs(
         A record for each epoch.
 
     Raises:
-        StarConvexError: the checkpoint is of another training.
+        CheckpointError: the checkpoint is of another training.
     """
     curve = kept.resume(parts) if kept is not None else []
     while not stopping.ended(curve):
