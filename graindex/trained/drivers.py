@@ -16,6 +16,7 @@ from graindex.trained.explain_request import ExplainRequest
 from graindex.trained.learning import Learning
 from graindex.training.assembling import with_samples
 from models.explain.importance import Importance, grouped, importance_of, repeated
+from models.learn.kernel_shapley import MOST_COLUMNS
 from models.learn.learner import (
     Bools,
     CannotLearnError,
@@ -23,6 +24,7 @@ from models.learn.learner import (
     Floats,
     Ints,
     Rows,
+    Shapley,
 )
 from models.learn.metrics import ALL
 
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 Record = dict[str, Any]
+_SINGLE = "it looks at a single feature:"
+_MIXED = (
+    f"numbers of several features stand in one block of more than {MOST_COLUMNS}: name smaller "
+    "blocks in its parameters, or"
+)
 _NUMBER_OF_A_VECTOR = re.compile(r"\[\d+\]$")
 
 
@@ -98,8 +105,8 @@ def drivers_of(
     """
     features = _features(learning, names)
     if not hasattr(fitted, "shapley") or len(features.names) < 2:
-        _refuse_to_ask(request, len(features.names))
-        return Drivers()
+        single = len(features.names) < 2
+        return _nothing(request, _SINGLE if single else "its method does not tell:")
     shap: list[Record] = []
     importances: list[Record] = []
     whole = Rows(matrix, learning.target, learning.groups, learning.weight)
@@ -108,7 +115,10 @@ def drivers_of(
         judged = whole.of(np.isin(np.arange(len(chosen)), kept))
         try:
             model = fitted if part == ALL else cast(Explainable, learner).fit_to_explain(rows, seed)
-            values = model.shapley(judged.x).values
+            told = model.shapley(judged.x)
+            if _mixed(told, features):
+                return _nothing(request, _MIXED)
+            values = told.values
             found = [importance_of(values, judged, features.columns, "model")]
             if part != ALL or request.compare is None:  # what is compared is repeated
                 found += _repeats(learner, rows, judged, features, request, seed, part)
@@ -119,11 +129,24 @@ def drivers_of(
     return Drivers(shap, importances)
 
 
-def _refuse_to_ask(request: ExplainRequest, features: int) -> None:
+def _nothing(request: ExplainRequest, why: str) -> Drivers:
+    """No drivers, for a reason.
+
+    Raises:
+        ModelError: they are asked for.
+    """
     if request.draws or request.seeds or request.compare or request.autoencoder:
-        why = "it looks at a single feature" if features < 2 else "its method does not tell"
-        message = f"explain asks what drives the model, and {why}: leave explain out"
+        message = f"explain asks what drives the model, and {why} leave explain out"
         raise ModelError(message)
+    return Drivers()
+
+
+def _mixed(told: Shapley, features: _Features) -> bool:
+    """Whether values that are known together are of several features."""
+    return any(
+        not any(np.isin(together, own).all() for own in features.columns)
+        for together in told.together
+    )
 
 
 def _features(learning: Learning, names: Sequence[str]) -> _Features:

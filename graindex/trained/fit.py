@@ -26,6 +26,7 @@ from graindex.trained.scores import (
 )
 from graindex.trained.sections import Section
 from graindex.trained.shortcuts import lighting_section, shortcut_scores
+from graindex.trained.specimen_spread import repeated_images, spread_section
 from graindex.trained.units import learned_unit, unit_of
 from models.learn.learner import Curve, Floats, Learner
 from models.learn.metrics import ALL
@@ -94,11 +95,8 @@ def fit_rows(
     training = score_training(learning, fitted, matrix, definition.seed)
     scored = (training,) if left_out is None else (left_out, training)
     asked = definition.explain
-    others: list[Scored] = []
-    if left_out is not None:
-        others = shortcut_scores(store, learning, left_out, asked.by, definition.seed)
-    lights = lighting_section(store, learning)
     unit = learned_unit(label_unit(definition, learning), definition.label.transform)
+    others, sections = _beside(store, definition, learning, left_out, unit)
     drivers = drivers_of(
         store,
         learner,
@@ -123,13 +121,33 @@ def fit_rows(
         predictions=[row for one in scored for row in prediction_records(learning, one, {})],
         curves=(*fitted.curves, *latent.curves),
         sections=(
-            *([] if lights is None else [lights]),
+            *sections,
             *_maps(learning, fitted, matrix, definition.seed),
             *latent.sections,
         ),
         drivers=drivers,
         correlations=latent.correlations,
     )
+
+
+def _beside(
+    store: "Store",
+    definition: ModelDefinition,
+    learning: Learning,
+    left_out: Scored | None,
+    unit: str,
+) -> tuple[list[Scored], list[Section]]:
+    """What else the left-out rows tell: shortcuts, and whether images of a specimen agree."""
+    lights = lighting_section(store, learning)
+    sections = [] if lights is None else [lights]
+    if left_out is None:
+        return [], sections
+    scored = shortcut_scores(store, learning, left_out, definition.explain.by, definition.seed)
+    repeated = repeated_images(learning, left_out, definition.seed)
+    if repeated is not None:
+        scored.append(repeated.scored)
+        sections.append(spread_section(store, learning, repeated, unit))
+    return scored, sections
 
 
 def _maps(learning: Learning, fitted: object, matrix: Floats, seed: int) -> list[Section]:

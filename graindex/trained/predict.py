@@ -34,7 +34,7 @@ from graindex.trained.image_rows import FittedOverImages, placed
 from graindex.trained.over_images import contents
 from graindex.trained.pixel_sizes import PixelSizes
 from graindex.trained.seen import SeenImage, see_image
-from models.learn.learner import Prediction
+from models.learn.learner import Floats, Prediction
 from schemas.ddl import literal
 from schemas.field import HEX_ID
 
@@ -76,7 +76,7 @@ def predict(
     card = artefact.card
     if card.network is not None:
         raise ModelError(finds_particles(card))
-    known = _known(store, card, images)
+    known = known_entities(store, card, images)
     for image in images:
         if image in known or not re.fullmatch(HEX_ID, image) or Path(image).exists():
             continue
@@ -97,7 +97,7 @@ def predict(
     return [records[image] for image in images]
 
 
-def _known(store: "Store | None", card: Card, images: Sequence[str]) -> dict[str, str]:
+def known_entities(store: "Store | None", card: Card, images: Sequence[str]) -> dict[str, str]:
     """Collections of those that the store knows, by key."""
     keys = [image for image in dict.fromkeys(images) if re.fullmatch(HEX_ID, image)]
     if store is None or not keys:
@@ -126,20 +126,33 @@ def _of_store(
         for row in rows:
             if row["micrograph_id"] in known:
                 sizes.check(row["micrograph_id"], row["pixel_size_um"])
-    definition = definitions_of(card)[card.features.reference]
-    # All rows of the collections: a batch may be scaled by rows that nobody asked about.
-    found = feature_values(store, definition, datasets=datasets, as_of=store.snapshot())
-    wanted = pc.is_in(found.entities["entity_id"], value_set=pa.array(list(known)))
-    matrix = FittedFeatures.from_json(card.features.fitted).apply(found.columns, found.entities)
-    mask = np.asarray(wanted.to_numpy(zero_copy_only=False), bool)
-    keys = found.entities["entity_id"].filter(wanted).to_pylist()
+    keys, matrix = stored_rows(card, store, known)
     fitted = artefact.fitted()
     if isinstance(fitted, FittedOverImages):
         images = contents(store, keys, store.snapshot())
-        prediction = fitted.seeing(images).predict(placed(matrix[mask]))
+        prediction = fitted.seeing(images).predict(placed(matrix))
     else:
-        prediction = fitted.predict(matrix[mask])
+        prediction = fitted.predict(matrix)
     return {key: prediction_record(card, key, prediction, row) for row, key in enumerate(keys)}
+
+
+def stored_rows(card: Card, store: "Store", known: Mapping[str, str]) -> tuple[list[str], Floats]:
+    """Keys of entities that the store knows, and their features (N, D) as the model takes them.
+
+    Args:
+        card: card of the model.
+        store: the store.
+        known: collections of the entities, by key.
+    """
+    definition = definitions_of(card)[card.features.reference]
+    # All rows of the collections: a batch may be scaled by rows that nobody asked about.
+    found = feature_values(
+        store, definition, datasets=sorted(set(known.values())), as_of=store.snapshot()
+    )
+    wanted = pc.is_in(found.entities["entity_id"], value_set=pa.array(list(known)))
+    matrix = FittedFeatures.from_json(card.features.fitted).apply(found.columns, found.entities)
+    mask = np.asarray(wanted.to_numpy(zero_copy_only=False), bool)
+    return found.entities["entity_id"].filter(wanted).to_pylist(), matrix[mask]
 
 
 def _of_files(

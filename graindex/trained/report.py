@@ -21,6 +21,7 @@ from graindex.trained.sections import Section
 from graindex.trained.units import learned_unit
 from models.learn.learner import Curve
 from models.learn.metrics import ALL
+from models.learn.specimen_metrics import OF_A_SPECIMEN
 
 if TYPE_CHECKING:
     from graindex.store import Store
@@ -117,7 +118,8 @@ def _of_others(card: Card) -> Record:
         [
             metric
             for metric in card.metrics
-            if metric.part != ALL and not metric.part.startswith(("fold ", "class "))
+            if metric.part not in (ALL, OF_A_SPECIMEN)  # which have a table of their own
+            and not metric.part.startswith(("fold ", "class "))
         ]
     )
 

@@ -18,6 +18,7 @@ from models.learn.additive_kernel import (
     distances,
     most_likely,
 )
+from models.learn.kernel_shapley import additive_values
 from models.learn.learner import (
     CannotLearnError,
     Curve,
@@ -25,11 +26,12 @@ from models.learn.learner import (
     Ints,
     Prediction,
     Rows,
+    Shapley,
     TargetKind,
     Tensors,
     one_thread,
 )
-from models.learn.scaling import Scaling, Spread, fit_scaling
+from models.learn.scaling import Scaling, Spread, block_scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,20 @@ class GaussianProcessFit:
             explained = (solve_triangular(self.cholesky, across.T, lower=True) ** 2).sum(0)
         variance = np.maximum(theta.alone - explained, 0) + theta.noise
         return Prediction(number=number, std=self.unit * self.widening * np.sqrt(variance))
+
+    def shapley(self, x: Floats) -> Shapley:
+        """Shapley values of features (N, D), exact: see `models.learn.kernel_shapley`.
+
+        Their background are the measurements, each counting once, however many images it has.
+        Columns of a block of more than ten are known together.
+        """
+        theta, share = self.hyperparameters, self.averaging.mean(0)
+        with one_thread():
+            alphas = theta.variances[:, None] * (self.weights @ self.averaging)  # (B, N)
+            scaled = self.scaling.apply(x)
+            found = additive_values(scaled, self.rows, self.sizes, alphas, share, theta.length)
+        base = self.mean + self.unit * (CONSTANT * float(self.weights.sum()) + found.base)
+        return Shapley(base, self.unit * found.values, found.together)
 
     def tensors(self) -> dict[str, Floats]:
         """Everything that `predict` needs, the scaled features of the training rows included."""
@@ -138,6 +154,10 @@ class GaussianProcess:
         best = max(fits, key=lambda fit: float(fit.chosen["evidence"]))
         return replace(best, curves=tuple(curve for fit in fits for curve in fit.curves))
 
+    def fit_to_explain(self, rows: Rows, seed: int) -> GaussianProcessFit:
+        """The same as `fit`."""
+        return self.fit(rows, seed=seed)
+
     def _sizes(self, columns: int) -> Ints:
         sizes = np.array(self.blocks or (columns,), np.int64)
         if sizes.min() < 1 or sizes.sum() != columns:
@@ -168,7 +188,7 @@ def _fit(rows: Rows, sizes: Ints, power: float, spread: Spread) -> GaussianProce
     """Fit with one scaling."""
     from scipy.linalg import cho_solve  # noqa: PLC0415
 
-    scaling = _block_scaling(rows, sizes, power, spread)
+    scaling = block_scaling(rows.x, rows.weight, sizes, power, spread)
     scaled = scaling.apply(rows.x)
     averaging = _averaging(rows)
     weight = averaging @ rows.weight / (averaging @ rows.weight).mean()
@@ -234,18 +254,6 @@ def _check(rows: Rows, most: int) -> None:
             "to here: take ridge, or raise most_rows"
         )
         raise CannotLearnError(message)
-
-
-def _block_scaling(rows: Rows, sizes: Ints, power: float, spread: Spread) -> Scaling:
-    """Scaling after which rows have a mean squared length of 1 within each block."""
-    share = rows.weight / rows.weight.sum()
-    centres, spreads = [], []
-    for x in np.split(rows.x, np.cumsum(sizes)[:-1], axis=1):
-        scaling = fit_scaling(x, rows.weight, power, spread)
-        length = float(np.sqrt(share @ (scaling.apply(x) ** 2).sum(1)))
-        centres.append(scaling.centre)
-        spreads.append(scaling.spread * (length or 1.0))
-    return Scaling(power, np.concatenate(centres), np.concatenate(spreads))
 
 
 def _widening(fit: GaussianProcessFit, across: Floats, rows: Rows) -> float:

@@ -91,10 +91,13 @@ class Shapley:
     Attributes:
         base: what is predicted where nothing is known of a row.
         values: (N, D); with the base they add up to the predictions.
+        together: sets of columns of which only the sum of their values is known; each column has
+            an equal share of it.
     """
 
     base: float
     values: Floats
+    together: tuple[Ints, ...] = ()
 
 
 class Explained(Protocol):

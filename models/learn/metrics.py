@@ -15,7 +15,8 @@ ALL = "all"
 NUMBER_METRICS = ("r2", "rmse", "mae", "mae_of_mean", "spearman")
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 OF_A_CLASS = ("precision", "recall", "f1")
-IN_LABEL_UNIT = frozenset({"rmse", "mae", "mae_of_mean"})
+OF_SPECIMENS = ("within_specimen_sd", "stated_std", "between_specimen_rmse")
+IN_LABEL_UNIT = frozenset({"rmse", "mae", "mae_of_mean", *OF_SPECIMENS})
 
 _LEAST_PROBABILITY = 1e-15
 _MOST_FOLDS = 100
@@ -82,7 +83,7 @@ def number_metrics(
 
     found = bootstrap(values, groups, resamples=resamples, seed=seed)
     parts = [(name, ALL, len(measured)) for name in names]
-    metrics = _with_intervals(parts, found)
+    metrics = with_intervals(parts, found)
     for part, chosen in _of_folds(folds):
         rows = int(chosen.sum())
         alone = values(np.ones((1, rows)), chosen)[0]
@@ -90,7 +91,8 @@ def number_metrics(
     return metrics
 
 
-def _with_intervals(parts: Sequence[tuple[str, str, int]], found: Intervals) -> list[Metric]:
+def with_intervals(parts: Sequence[tuple[str, str, int]], found: Intervals) -> list[Metric]:
+    """Metrics from names, parts and rows of M, and their M values with intervals."""
     ends = np.stack([found.value, found.lower, found.upper], axis=1).tolist()
     return [
         Metric(name, part, value, lower, upper, rows)
@@ -201,7 +203,7 @@ def class_metrics(
         ),
     ]
     found = bootstrap(values, groups, resamples=resamples, seed=seed)
-    metrics = _with_intervals(parts, found)
+    metrics = with_intervals(parts, found)
     for part, chosen in _of_folds(folds):
         rows = int(chosen.sum())
         alone = values(np.ones((1, rows)), chosen)[0]

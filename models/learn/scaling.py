@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.learn.learner import Floats, Tensors
+from models.learn.learner import Floats, Ints, Tensors
 
 Spread = Literal["none", "standard"]
 
@@ -80,3 +80,23 @@ def fit_scaling(x: Floats, weight: Floats, power: float, spread: Spread) -> Scal
         varying = deviation[deviation > 0]
         divisor = np.maximum(deviation, _FLOOR * np.median(varying) if varying.size else 0.0)
     return Scaling(power, centre, np.where(divisor > 0, divisor, 1.0))
+
+
+def block_scaling(x: Floats, weight: Floats, sizes: Ints, power: float, spread: Spread) -> Scaling:
+    """Scaling after which rows (N, D) have a mean squared length of 1 within each block of columns.
+
+    Args:
+        x: features.
+        weight: (N,) of the rows.
+        sizes: (B,) columns of each block.
+        power: see `fit_scaling`.
+        spread: see `fit_scaling`.
+    """
+    share = weight / weight.sum()
+    centres, spreads = [], []
+    for block in np.split(x, np.cumsum(sizes)[:-1], axis=1):
+        scaling = fit_scaling(block, weight, power, spread)
+        length = float(np.sqrt(share @ (scaling.apply(block) ** 2).sum(1)))
+        centres.append(scaling.centre)
+        spreads.append(scaling.spread * (length or 1.0))
+    return Scaling(power, np.concatenate(centres), np.concatenate(spreads))

@@ -16,6 +16,7 @@ from models.phantoms.cathode_config import CathodePhantom
 from models.phantoms.cathode_optical import reflected_light
 from models.phantoms.cathode_surface import Image, Surface, build, smooth_noise
 from models.phantoms.databar import DatabarText, draw_databar, scale_bar
+from models.phantoms.detector import digitise
 
 Labels = npt.NDArray[np.int32]
 Truth = dict[str, npt.NDArray[Any]]
@@ -24,7 +25,6 @@ _DETECTOR = (-0.94, -0.35)  # direction (y, x) towards the detector: above, slig
 _CRACK_DEPTH = 0.8  # signal missing in a crack, where particles have a spread of about 0.3
 _PROBE_PX = 0.55  # Gaussian length of the electron probe
 _SPREAD_UM = 0.12  # Gaussian length at 30 kV of the volume that electrons come from
-_CLOSE_ENOUGH = 0.01  # grey levels that mean and standard deviation may differ from the stated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ def render_cathode(config: CathodePhantom) -> RenderedCathode:
     seen = reflected_light if config.microscope == "optical" else _secondary_electrons
     signal = seen(config, surface)
     noise = config.stream("noise").standard_normal(signal.shape, dtype=np.float32)
-    content = _digitise(
+    content = digitise(
         signal, np.float32(config.noise_std) * noise, config.brightness, config.contrast
     )
     rows, cracks = len(content), surface.crack >= 0.5
@@ -115,31 +115,6 @@ def _local_mean(image: Image, sigma_px: float) -> Image:
     """Two box means: about a Gaussian, at a cost that does not grow with its length."""
     side = 2 * round(sigma_px * 1.22) + 1
     return np.asarray(cv2.blur(cv2.blur(image, (side, side)), (side, side)), dtype=np.float32)
-
-
-def _digitise(
-    signal: npt.NDArray[np.float32],
-    noise: npt.NDArray[np.float32],
-    brightness: float,
-    contrast: float,
-) -> npt.NDArray[np.uint8]:
-    """Set the detector's gain and offset so that what is stored has the wanted mean and spread.
-
-    Clipping and rounding count, so that the two are those of the pixels; noise is not amplified.
-    """
-    signal = (signal - signal.mean()) / signal.std()
-    spread = contrast**2 - float(noise.std()) ** 2
-    gain, offset = spread**0.5, brightness - float(noise.mean())
-    content = np.zeros(signal.shape, dtype=np.uint8)
-    for _ in range(40):
-        grey = np.float32(gain) * signal + np.float32(offset) + noise
-        content = np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
-        shift, excess = brightness - float(content.mean()), contrast - float(content.std())
-        if max(abs(shift), abs(excess)) < _CLOSE_ENOUGH:
-            break
-        offset += shift
-        gain = max(gain + excess * contrast / gain, 0.1)
-    return content
 
 
 def _truth(surface: Surface, pixel_size_um: float) -> Truth:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from models.phantoms.databar import DATABAR_MIN_WIDTH_PX
+from models.phantoms.detector import refuse_contrast
 from models.phantoms.sem import DISPLAY_WIDTH_UM
 
 _LIMITS = {
@@ -112,17 +113,7 @@ class CathodePhantom:
                 f"particles of {self.diameter_um:g} µm are {self.diameter_px:.1f} px; "
                 f"render 8…{min(self.shape_px) / 2:g} px by another pixel_size_um"
             )
-        room = min(self.brightness, 255 - self.brightness) / 2
-        if self.contrast > room:
-            raise ValueError(
-                f"contrast must be at most {room:g} at a brightness of {self.brightness:g}, "
-                f"got {self.contrast}"
-            )
-        if self.noise_std > 0.7 * self.contrast:
-            raise ValueError(
-                f"noise_std must be at most 0.7 of the contrast {self.contrast:g}, "
-                f"got {self.noise_std}"
-            )
+        refuse_contrast(self.brightness, self.contrast, self.noise_std)
 
     @property
     def diameter_px(self) -> float:

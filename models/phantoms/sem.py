@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.phantoms.databar import DATABAR_MIN_WIDTH_PX, DatabarText, draw_databar, scale_bar
+from models.phantoms.detector import digitise, refuse_contrast
 from models.phantoms.shading import height_px, secondary_electrons
-from models.phantoms.surface import Labels, grain_labels
+from models.phantoms.surface import PORE_SHARE, Labels, grain_labels
 
 DISPLAY_WIDTH_UM = 127_000.0
 """Width of the 5 inch print that instruments of this kind state their magnification for."""
@@ -23,6 +24,8 @@ _LIMITS = {
     "brightness": (30.0, 220.0),
     "pixel_size_um": (1e-4, 100.0),
     "noise_std": (0.0, 40.0),
+    "porosity": (0.0, 0.5),
+    "contrast": (5.0, 80.0),
     "kv": (0.1, 30.0),
     "working_distance_mm": (0.1, 100.0),
 }
@@ -42,6 +45,9 @@ class SemPhantom:
         shape_px: (Y, X) of the content, without the databar; at least 64 a side, and wide enough
             for the databar's text where there is one.
         noise_std: standard deviation of the white Gaussian noise, 0…40 grey levels.
+        porosity: expected share of the surface that is pores, 0…0.5; pores are as large as grains.
+        contrast: standard deviation of the content's grey levels, noise included, 5…80; None: what
+            the surface comes to at a gain that is always the same, about 28.
         kv: accelerating voltage in kV, 0.1…30.
         working_distance_mm: 0.1…100.
         acquired_at: naive local time.
@@ -59,6 +65,8 @@ class SemPhantom:
     pixel_size_um: float = DISPLAY_WIDTH_UM / (768 * 1000)
     shape_px: tuple[int, int] = (512, 768)
     noise_std: float = 6.0
+    porosity: float = PORE_SHARE
+    contrast: float | None = None
     kv: float = 15.0
     working_distance_mm: float = 8.0
     acquired_at: datetime = datetime(2026, 3, 2, 10, 15)
@@ -68,7 +76,7 @@ class SemPhantom:
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
@@ -83,6 +91,9 @@ class SemPhantom:
                 f"grains of {self.grain_diameter_um:g} µm are {self.grain_diameter_px:.1f} px; "
                 f"render 6…{min(self.shape_px) / 4:g} px by another pixel_size_um"
             )
+
+        if self.contrast is not None:
+            refuse_contrast(self.brightness, self.contrast, self.noise_std)
 
     @property
     def grain_diameter_px(self) -> float:
@@ -123,15 +134,18 @@ def render(config: SemPhantom) -> Rendered:
 
     Returns:
         The image and its truth. The mean of the content is within one grey level of
-        `config.brightness`.
+        `config.brightness`, and its standard deviation of `config.contrast` where that is given.
     """
     rng = np.random.default_rng(config.seed)
     diameter_px = config.grain_diameter_px
-    labels = grain_labels(config.shape_px, diameter_px, rng)
+    labels = grain_labels(config.shape_px, diameter_px, rng, config.porosity)
     height = height_px(labels, diameter_px, config.pixel_size_um, config.roughness, rng)
-    signal = _GREY_PER_SIGNAL * secondary_electrons(labels, height, diameter_px, rng)
-    signal += np.float32(config.noise_std) * rng.standard_normal(signal.shape, dtype=np.float32)
-    content = _digitise(signal, config.brightness)
+    signal = secondary_electrons(labels, height, diameter_px, rng)
+    noise = np.float32(config.noise_std) * rng.standard_normal(signal.shape, dtype=np.float32)
+    if config.contrast is None:
+        content = _brought_to(_GREY_PER_SIGNAL * signal + noise, config.brightness)
+    else:
+        content = digitise(signal, noise, config.brightness, config.contrast)
     rows = len(content)
     if not config.databar:
         return Rendered(content, labels, rows, scale_bar_px=None, scale_bar_um=None)
@@ -140,7 +154,7 @@ def render(config: SemPhantom) -> Rendered:
     return Rendered(np.vstack([content, strip]), labels, rows, bar_px, bar_um)
 
 
-def _digitise(signal: npt.NDArray[np.float32], brightness: float) -> npt.NDArray[np.uint8]:
+def _brought_to(signal: npt.NDArray[np.float32], brightness: float) -> npt.NDArray[np.uint8]:
     """Set the detector's offset so that the mean is right even after clipping to 0…255."""
     offset = brightness - float(signal.mean())
     content = np.zeros(signal.shape, dtype=np.uint8)

@@ -12,25 +12,33 @@ from skimage.measure import label as connected_components
 
 Labels = npt.NDArray[np.int32]
 
+PORE_SHARE = 0.04
+"""Of the seeds, and so of the surface, where nothing else is said."""
+
 _SEED_SPACING = 0.93  # seed cell per mean diameter; measured over 6 seeds at 8, 12, 24, 48, 96 px
 _JITTER = 0.8  # of the cell
 _RADIUS_SPREAD = 0.35  # of the log radius; grain diameters come out with a spread of 30 %
-_PORE_SHARE = 0.04  # of the seeds
 _BEND = 0.07  # r.m.s. displacement of boundaries per mean diameter
 _BEND_LENGTH = 0.35  # Gaussian length of the displacement per mean diameter
 
 
-def grain_labels(shape_px: tuple[int, int], diameter_px: float, rng: np.random.Generator) -> Labels:
+def grain_labels(
+    shape_px: tuple[int, int],
+    diameter_px: float,
+    rng: np.random.Generator,
+    pore_share: float = PORE_SHARE,
+) -> Labels:
     """Divide the surface into grains and pores.
 
     Each pixel belongs to the seed with the least squared distance minus squared radius, a power
     diagram (Aurenhammer 1987, SIAM J. Comput. 16, 78) of jittered seeds with log-normal radii. A
-    smooth displacement then bends the straight boundaries, and 4 % of the seeds become pores.
+    smooth displacement then bends the straight boundaries, and some of the seeds become pores.
 
     Args:
         shape_px: (Y, X).
         diameter_px: mean equivalent circular diameter of the grains that no border cuts.
         rng: source of the arrangement.
+        pore_share: probability of a seed to become a pore, and so the expected porosity.
 
     Returns:
         (Y, X) int32; 0 is pore, grains are numbered from 1 without gaps in order of their seeds,
@@ -47,7 +55,7 @@ def grain_labels(shape_px: tuple[int, int], diameter_px: float, rng: np.random.G
     own = spacing * (1 + _JITTER) / math.sqrt(2)
     reaches = np.sqrt(own**2 - weights.min() + weights)
     labels = _bend(_power_diagram(shape_px, seeds, weights, reaches), diameter_px, rng)
-    pore = rng.random(len(seeds)) < _PORE_SHARE
+    pore = rng.random(len(seeds)) < pore_share
     return _renumber(_in_one_piece(labels), pore)
 
 

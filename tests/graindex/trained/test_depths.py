@@ -60,8 +60,15 @@ def home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     collection.refresh()
     refresh_vectors(store, "textures", author="test")
     vector = {"vector": "micrographs_depths"}
-    for name, more in (("depths", {}), ("picked", {"select": {"min_variance": 1e-12}})):
-        definition = {"name": name, "entity": "micrograph", "features": [vector], **more}
+    numbers = {"columns": ["image_quality.noise_std", "image_quality.contrast_std"]}
+    select = {"select": {"min_variance": 1e-12}}
+    for name, features, more in (
+        ("depths", [vector], {}),
+        ("picked", [vector], select),
+        ("both", [vector, numbers], {}),
+        ("mixed", [vector, numbers], select),
+    ):
+        definition = {"name": name, "entity": "micrograph", "features": features, **more}
         register_feature_set(store, make_feature_set(definition), author="test")
     train_model(store, ModelDefinition.model_validate(DEPTHS), author="test")
     return folder / "home"
@@ -123,6 +130,23 @@ def test_it_is_trained_again_to_the_same_bits(store):
 def test_a_gaussian_process_learns_from_a_few_numbers_too(read_only):
     found = fit(read_only, model(GRAIN, method="gaussian-process", parameters={}))
     assert left_out(found.metrics) > 0.95
-    with pytest.raises(ModelError, match="its method does not tell"):
-        explain = {"draws": 2}
-        fit(read_only, model(GRAIN, method="gaussian-process", parameters={}, explain=explain))
+
+
+def test_depths_of_a_vector_count_as_one_feature_beside_others(store):
+    explained = DEPTHS | {"feature_set": "both", "split": "none"}
+    found = fit(store, ModelDefinition.model_validate(explained))
+    assert set(found.drivers.ranked(["all"])) == {"vector", "noise_std", "contrast_std"}
+    total: dict[str, float] = {}
+    for row in found.drivers.shap:
+        total[row["entity_id"]] = total.get(row["entity_id"], 0.0) + row["shap_value"]
+    base = [row["predicted_number"] - total[row["entity_id"]] for row in found.predictions]
+    np.testing.assert_allclose(base, base[0], atol=1e-9)
+
+
+@pytest.mark.slow
+def test_features_that_share_a_large_block_are_refused_where_they_are_asked_for(store):
+    mixed = DEPTHS | {"feature_set": "mixed", "split": "none"}
+    assert not fit(store, ModelDefinition.model_validate(mixed)).drivers.importances
+    with pytest.raises(ModelError, match="stand in one block of more than 10") as caught:
+        fit(store, ModelDefinition.model_validate(mixed | {"explain": {"draws": 2}}))
+    assert "\n" not in str(caught.value)

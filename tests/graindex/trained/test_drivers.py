@@ -265,3 +265,20 @@ def test_an_autoencoder_tells_how_features_go_together_in_each_part(store):
         f"reconstruction error, {name}"
         for name in ("autoencoder", "without penalties", "principal components")
     }
+
+
+def test_a_gaussian_process_says_what_drives_it_too(read_only):
+    from tests.graindex.trained.conftest import GRAIN
+
+    explain = {"draws": 2}
+    asked = model(GRAIN, method="gaussian-process", parameters={}, split="none", explain=explain)
+    found = fit(read_only, asked)
+    assert found.drivers.ranked(["all"])[0] == "brightness_mean"  # as planted
+    draws = [row for row in found.drivers.importances if row["strategy"] == "draws"]
+    best = {row["repeat"]: row["feature"] for row in sorted(draws, key=lambda r: r["importance"])}
+    assert best == {0: "brightness_mean", 1: "brightness_mean"}
+    total: dict[str, float] = {}
+    for row in found.drivers.shap:
+        total[row["entity_id"]] = total.get(row["entity_id"], 0.0) + row["shap_value"]
+    base = [row["predicted_number"] - total[row["entity_id"]] for row in found.predictions]
+    np.testing.assert_allclose(base, base[0], atol=1e-9)

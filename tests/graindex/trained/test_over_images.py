@@ -156,7 +156,8 @@ def test_the_page_shows_where_it_looks(store):
     page = stored_page(store, "sees").decode()
     assert "Where it looks" in page
     assert "Learning curves" in page
-    assert page.count("data:image/png") == 6  # result, channels, three images, curves
+    assert "Images of one specimen" in page
+    assert page.count("data:image/png") == 7  # result, specimens, channels, three images, curves
 
 
 def test_classes_are_told_apart_in_specimens_that_were_left_out(store, tmp_path):

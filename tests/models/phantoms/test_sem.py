@@ -55,6 +55,23 @@ def test_content_has_the_stated_mean(brightness: float, noise_std: float) -> Non
     assert _content(rendered).mean() == pytest.approx(brightness, abs=2)
 
 
+@pytest.mark.parametrize("porosity", [0.0, 0.1, 0.3])
+def test_pores_take_the_stated_share_and_leave_grains_their_size(porosity: float) -> None:
+    configs = [SemPhantom(seed=seed, grain_diameter_um=2, porosity=porosity) for seed in range(3)]
+    labels = [render(config).labels for config in configs]
+    assert np.mean([found == 0 for found in labels]) == pytest.approx(porosity, abs=0.02)
+    for found in labels:
+        assert _mean_diameter_um(found, configs[0].pixel_size_um) == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("porosity", [0.02, 0.3])
+@pytest.mark.parametrize("contrast", [15.0, 40.0])
+def test_content_has_the_stated_contrast(porosity: float, contrast: float) -> None:
+    rendered = render(SemPhantom(contrast=contrast, porosity=porosity, brightness=110))
+    assert _content(rendered).std() == pytest.approx(contrast, abs=0.03)
+    assert _content(rendered).mean() == pytest.approx(110, abs=0.03)
+
+
 def test_the_stated_noise_is_in_the_image() -> None:
     for noise_std in (4.0, 8.0, 16.0):
         config = SemPhantom(noise_std=noise_std, grain_diameter_um=8, roughness=0)
@@ -192,6 +209,10 @@ def test_magnification_follows_from_the_pixel_size() -> None:
         ({"brightness": float("nan")}, "brightness"),
         ({"pixel_size_um": 0}, "pixel_size_um"),
         ({"noise_std": -1}, "noise_std"),
+        ({"porosity": 0.6}, "porosity"),
+        ({"contrast": 2}, "contrast"),
+        ({"contrast": 60, "brightness": 100}, "at most 50 at a brightness of 100"),
+        ({"contrast": 8, "noise_std": 7}, "noise_std must be at most 0.7"),
         ({"kv": 0}, "kv"),
         ({"seed": -1}, "seed"),
         ({"shape_px": (40, 768)}, "64 a side"),
