@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 Record = dict[str, Any]
-_SINGLE = "it looks at a single feature:"
+_SINGLE, _UNTOLD = "it looks at a single feature:", "its method does not tell:"
 _MIXED = (
     f"numbers of several features stand in one block of more than {MOST_COLUMNS}: name smaller "
     "blocks in its parameters, or"
@@ -78,6 +78,20 @@ class _Features:
     values: Floats
 
 
+def refuse_what_cannot_be_told(
+    store: "Store", learner: object, learning: Learning, request: ExplainRequest
+) -> None:
+    """Refuse what a training of hours would end in.
+
+    Raises:
+        ModelError: drivers are asked for of a method that does not tell, or a comparison by a
+            column that is not there.
+    """
+    if not hasattr(learner, "fit_to_explain"):
+        _nothing(request, _UNTOLD)
+    parts_of(store, learning, request)
+
+
 def drivers_of(
     store: "Store",
     learner: Any,
@@ -106,7 +120,7 @@ def drivers_of(
     features = _features(learning, names)
     if not hasattr(fitted, "shapley") or len(features.names) < 2:
         single = len(features.names) < 2
-        return _nothing(request, _SINGLE if single else "its method does not tell:")
+        return _nothing(request, _SINGLE if single else _UNTOLD)
     shap: list[Record] = []
     importances: list[Record] = []
     whole = Rows(matrix, learning.target, learning.groups, learning.weight)

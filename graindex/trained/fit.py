@@ -12,7 +12,12 @@ import numpy.typing as npt
 
 from graindex.trained.card import MetricCard
 from graindex.trained.definition import ModelDefinition
-from graindex.trained.drivers import Drivers, drivers_of, parts_of
+from graindex.trained.drivers import (
+    Drivers,
+    drivers_of,
+    parts_of,
+    refuse_what_cannot_be_told,
+)
 from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.latent import Latent, latent_of
 from graindex.trained.learning import Learning, refuse_the_label
@@ -88,6 +93,7 @@ def fit_rows(
         ModelError: the rows do not allow a fit, or do not tell what is asked of its drivers.
     """
     refuse_the_label(learning)
+    refuse_what_cannot_be_told(store, learner, learning, definition.explain)
     left_out = score_left_out(learning, learner, definition.seed)
     features = learning.fit_features(learning.final)
     matrix = learning.matrix_by(features)

@@ -36,13 +36,16 @@ def kept_maps(store: "Store", reference: str, ids: Sequence[str]) -> list[ImageM
         ids: micrograph_id of each image.
 
     Raises:
-        ModelError: no such model, one that looks at no pixels, or an image that is not known.
+        ModelError: no such model, one that looks at no pixels or for classes, or an unknown image.
         OriginalError: an image is gone, or no longer what was materialised.
     """
     artefact = kept_model(store, reference)
     fitted = artefact.fitted()
-    if not isinstance(fitted, FittedOverImages):
-        message = f"model {artefact.card.reference} looks at no pixels: name an image-network"
+    if not isinstance(fitted, FittedOverImages) or artefact.card.label.classes:
+        message = (
+            f"model {artefact.card.reference} looks at no pixels, or for classes: name an "
+            "image-network"
+        )
         raise ModelError(message)
     known = known_entities(store, artefact.card, ids)
     for key in ids:
