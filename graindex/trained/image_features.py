@@ -1,10 +1,11 @@
-"""Features of images that no store knows: vectors and figures of quality, and what follows.
+"""Features of images that no store knows: vectors, figures of quality, what is given of specimens.
 
 Out of scope: features that need a store (`graindex.features.values`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import duckdb
@@ -17,6 +18,7 @@ from graindex.errors import ModelError, QueryError
 from graindex.features.definition import ColumnFeatures, FeatureSet, Source, VectorFeature
 from graindex.features.derived import derived_values
 from graindex.trained.card import Card
+from graindex.trained.given import Given
 from graindex.trained.seen import SeenImage
 from models.measure.image_quality import image_quality
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from models.encode.encoder import Encoder
 
 Values = dict[str, pa.Array]
-_QUALITY = "image_quality"
+_QUALITY, _SAMPLES = "image_quality.", "samples."
 
 
 def definitions_of(card: Card) -> dict[str, FeatureSet]:
@@ -36,11 +38,16 @@ def definitions_of(card: Card) -> dict[str, FeatureSet]:
     }
 
 
-def refuse_store_features(card: Card) -> None:
-    """Refuse a model whose features an image alone does not tell.
+def refuse_store_features(card: Card, given: Given, images: Sequence[str]) -> None:
+    """Refuse a model whose features an image, and what is given of it, do not tell.
+
+    Args:
+        card: card of the model.
+        given: columns of `samples` that a person gives.
+        images: paths of the images.
 
     Raises:
-        ModelError: one needs a store; says which, and what to do.
+        ModelError: one needs a store, or is not given; says which, and what to do.
     """
     for definition in definitions_of(card).values():
         needed = _needed(definition)
@@ -50,10 +57,42 @@ def refuse_store_features(card: Card) -> None:
                 f"catalogue the image and give a {KEYS[card.features.entity]} with --home"
             )
             raise ModelError(message)
+    _refuse_missing(card, given, images)
+
+
+def _refuse_missing(card: Card, given: Given, images: Sequence[str]) -> None:
+    known = given_names(card)
+    given.refuse_unknown(known, card.reference)
+    missing = given.missing(known, images)
+    if not missing:
+        return
+    absent = next(given.lacking(images), None)
+    if absent is not None:
+        message = f"{given.table} has no row of {absent}, and model {card.reference} needs "
+        raise ModelError(f"{message}{', '.join(missing)}: add the row, or give them by --given")
+    message = (
+        f"model {card.reference} needs {', '.join(missing)} of the specimen, which an image does "
+        f"not tell: give {' '.join(f'--given {name}=…' for name in missing)}, a CSV by path with "
+        f"--given-table, or a {KEYS[card.features.entity]} with --home"
+    )
+    raise ModelError(message)
+
+
+def given_names(card: Card) -> list[str]:
+    """Columns of `samples` that a model needs of an image file, in order."""
+    entries = (entry for one in definitions_of(card).values() for entry in one.features)
+    columns = [
+        column.removeprefix(_SAMPLES)
+        for entry in entries
+        if isinstance(entry, ColumnFeatures)
+        for column in entry.columns
+        if column.startswith(_SAMPLES)
+    ]
+    return list(dict.fromkeys(columns))
 
 
 def _needed(definition: FeatureSet) -> str | None:
-    """What of a feature set only a store knows; None where images tell all."""
+    """What of a feature set only a store knows; None where images and specimens tell all."""
     if definition.entity != "micrograph":
         return f"features of a {definition.entity}"
     if definition.normalise is not None and definition.normalise.by is not None:
@@ -64,60 +103,81 @@ def _needed(definition: FeatureSet) -> str | None:
         if not isinstance(entry, ColumnFeatures):
             return f"the table {getattr(entry, 'table', 'samples')}"
         for column in entry.columns:
-            if not column.startswith(f"{_QUALITY}."):
+            if not column.startswith((_QUALITY, _SAMPLES)):
                 return column
     return None
 
 
-def image_columns(card: Card, images: Sequence[SeenImage], encoder: "Encoder | None") -> pa.Table:
+def image_columns(
+    card: Card, images: Sequence[SeenImage], encoder: "Encoder | None", given: Given
+) -> pa.Table:
     """Raw features of images, as a store would have them: one row each.
 
     Args:
         card: card of the model.
         images: the images.
         encoder: the card's encoder; None where it has none.
+        given: columns of `samples` that a person gives.
 
     Raises:
-        ModelError: a feature needs a store.
+        ModelError: a feature needs a store, or is not given.
     """
-    refuse_store_features(card)
+    refuse_store_features(card, given, [image.uri for image in images])
     definitions = definitions_of(card)
-    values = _values(definitions[card.features.reference], definitions, images, encoder)
+    own = definitions[card.features.reference]
+    values = _values(own, definitions, _Source(images, encoder, given))
     return pa.table({name: values[name] for name in card.features.columns})
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What features are taken from."""
+
+    images: Sequence[SeenImage]
+    encoder: "Encoder | None"
+    given: Given
+
+    @cached_property
+    def quality(self) -> list[dict[str, float]]:
+        """Figures of quality of each image."""
+        return [asdict(image_quality(image.content)) for image in self.images]
+
+    def column(self, column: str) -> pa.Array:
+        """A column of `image_quality` or of `samples`; null where a figure is not finite."""
+        name = column.partition(".")[2]
+        if column.startswith(_SAMPLES):
+            numbers = [self.given.number(name, image.uri) for image in self.images]
+            return pa.array(numbers, pa.float64())
+        found = [float(row[name]) for row in self.quality]
+        known = [number if np.isfinite(number) else None for number in found]
+        return pa.array(known, pa.float64())
+
+
 def _values(
-    definition: FeatureSet,
-    definitions: Mapping[str, FeatureSet],
-    images: Sequence[SeenImage],
-    encoder: "Encoder | None",
+    definition: FeatureSet, definitions: Mapping[str, FeatureSet], source: _Source
 ) -> Values:
     values: Values = {}
     for entry in definition.features:
-        values |= _of_entry(entry, images, encoder)
+        values |= _of_entry(entry, source)
     for reference in definition.include:
-        values |= _values(definitions[reference], definitions, images, encoder)
+        values |= _values(definitions[reference], definitions, source)
     if not definition.derived:
         return values
     return values | derived_values(cast("Reading", _Calculator()), definition, values)
 
 
-def _of_entry(entry: Source, images: Sequence[SeenImage], encoder: "Encoder | None") -> Values:
+def _of_entry(entry: Source, source: _Source) -> Values:
     if isinstance(entry, VectorFeature):
+        encoder = source.encoder
         assert encoder is not None
-        rows = np.stack([_vector(encoder.encode(image.content), entry.unit) for image in images])
-        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+        rows = [_vector(encoder.encode(image.content), entry.unit) for image in source.images]
+        column = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(rows)), len(rows[0]))
         return {f"{entry.prefix}vector": column}
     assert isinstance(entry, ColumnFeatures)
-    found = [asdict(image_quality(image.content)) for image in images]
-    values = {}
-    for column in entry.columns:
-        name = column.partition(".")[2]
-        numbers = [float(row[name]) for row in found]
-        values[f"{entry.prefix}{name}"] = pa.array(
-            [number if np.isfinite(number) else None for number in numbers], pa.float64()
-        )
-    return values
+    return {
+        f"{entry.prefix}{column.partition('.')[2]}": source.column(column)
+        for column in entry.columns
+    }
 
 
 def _vector(raw: "np.typing.NDArray[np.float32]", unit: bool) -> "np.typing.NDArray[np.float32]":

@@ -25,6 +25,7 @@ from graindex.trained.artefact import Artefact, finds_particles
 from graindex.trained.card import Card
 from graindex.trained.describe import encoders_of, vector_tables
 from graindex.trained.figures import in_label_unit
+from graindex.trained.given import Given
 from graindex.trained.image_features import (
     definitions_of,
     image_columns,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from models.encode.encoder import Encoder
 
 Record = dict[str, Any]
+_NOTHING_GIVEN = Given()
 NUMBER_COLUMNS = ("image", "model", "label", "value", "lower", "upper", "unit", "std", "note")
 CLASS_COLUMNS = ("image", "model", "label", "predicted", "probability", "probabilities", "note")
 
@@ -54,6 +56,7 @@ def predict(
     store: "Store | None" = None,
     pixel_size_um: float | None = None,
     any_pixel_size: bool = False,
+    given: Given = _NOTHING_GIVEN,
 ) -> list[Record]:
     """Predictions of a model, one for each image in order.
 
@@ -64,13 +67,15 @@ def predict(
         store: the store; without one only image files can be asked about.
         pixel_size_um: pixel size of image files, in place of what they say.
         any_pixel_size: predict for images of other pixel sizes as well, with a note.
+        given: columns of `samples` that the model needs of image files.
 
     Returns:
         Records of `NUMBER_COLUMNS`, where `lower` and `upper` are one standard deviation off and
         `std` is that of the learned number, or of `CLASS_COLUMNS`.
 
     Raises:
-        ModelError: an image that the model was not made for, or features that need a store.
+        ModelError: an image that the model was not made for, features that need a store, or
+            columns that are not given.
         OriginalError: no such image.
     """
     card = artefact.card
@@ -88,9 +93,15 @@ def predict(
     sizes = PixelSizes(card, any_pixel_size)
     if known:
         assert store is not None
+        if given.names:
+            message = (
+                f"{next(iter(known))} is known to the store, which tells its columns: give columns "
+                "for image files alone"
+            )
+            raise ModelError(message)
         records |= _of_store(artefact, store, known, sizes)
     if files:
-        records |= _of_files(artefact, files, store, pixel_size_um, sizes)
+        records |= _of_files(artefact, files, store, pixel_size_um, sizes, given)
     for image, remark in sizes.remarks.items():
         notes = (remark, records[image]["note"])
         records[image]["note"] = "; ".join(note for note in notes if note)
@@ -161,9 +172,10 @@ def _of_files(
     store: "Store | None",
     pixel_size_um: float | None,
     sizes: PixelSizes,
+    given: Given,
 ) -> dict[str, Record]:
     card = artefact.card
-    refuse_store_features(card)
+    refuse_store_features(card, given, files)
     readers = ReaderSettings() if store is None else store.settings.readers
     calibrated = card.pixel_size is not None and card.pixel_size.least_um is not None
     images = []
@@ -171,14 +183,14 @@ def _of_files(
         seen = see_image(uri, readers, calibrate=calibrated and pixel_size_um is None)
         sizes.check(uri, pixel_size_um or seen.pixel_size_um)
         images.append(seen)
-    return _predicted(artefact, images, encoder_of(card, store))
+    return _predicted(artefact, images, encoder_of(card, store), given)
 
 
 def _predicted(
-    artefact: Artefact, images: Sequence[SeenImage], encoder: "Encoder | None"
+    artefact: Artefact, images: Sequence[SeenImage], encoder: "Encoder | None", given: Given
 ) -> dict[str, Record]:
     card = artefact.card
-    columns = image_columns(card, images, encoder)
+    columns = image_columns(card, images, encoder, given)
     matrix = FittedFeatures.from_json(card.features.fitted).apply(columns)
     fitted = artefact.fitted()
     if isinstance(fitted, FittedOverImages):

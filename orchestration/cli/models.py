@@ -110,11 +110,22 @@ def predict(
             "--any-pixel-size", help="Predict for images of other pixel sizes as well, with a note."
         ),
     ] = False,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE of a column of samples that the model needs, for all image files.",
+        ),
+    ] = None,
+    given_table: Annotated[
+        str | None,
+        typer.Option(help="CSV of such columns, joined to image files by its column path."),
+    ] = None,
     how: FormatOption = Format.TABLE,
     home: HomeOption = None,
 ) -> None:
     """Predict for images: a number with one standard deviation, or a class with probabilities."""
     from graindex.store import open_store
+    from graindex.trained.given import given_columns
     from graindex.trained.kept import is_folder, open_model
     from graindex.trained.predict import CLASS_COLUMNS, NUMBER_COLUMNS
     from graindex.trained.predict import predict as predict_images
@@ -122,7 +133,12 @@ def predict(
     store = None if is_folder(model) and home is None else open_store(home)
     artefact = open_model(store, model)
     rows = predict_images(
-        artefact, images, store=store, pixel_size_um=pixel_size_um, any_pixel_size=any_pixel_size
+        artefact,
+        images,
+        store=store,
+        pixel_size_um=pixel_size_um,
+        any_pixel_size=any_pixel_size,
+        given=given_columns(given or (), given_table),
     )
     columns = CLASS_COLUMNS if artefact.card.label.classes else NUMBER_COLUMNS
     if how is not Format.JSON:

@@ -18,6 +18,7 @@ from graindex.features.registry import register_feature_set
 from graindex.store import Store, open_store
 from graindex.trained.artefact import read_folder, write_folder
 from graindex.trained.definition import ModelDefinition, save_definition
+from graindex.trained.given import given_columns
 from graindex.trained.kept import kept_model, run_of, stored_page
 from graindex.trained.predict import predict
 from graindex.trained.replay import replay
@@ -194,6 +195,20 @@ def test_descriptors_join_the_image(store):
         if metric.part == "all" and metric.evaluation == "cross-validation"
     }
     assert scores["r2"] > 0.8
+
+
+@pytest.mark.slow
+def test_descriptors_are_given_for_files(store, tmp_path):
+    train_model(store, model(**JOINED), author="test")
+    write_folder(kept_model(store, "joined"), tmp_path / "joined")
+    row = store.read("micrographs", "blobs").to_pylist()[-1]
+    specimen = int(row["path"].partition("/")[0][1:])
+    given = given_columns([f"temperature_c={1000 + 10 * specimen}"])
+    (by_file,) = predict(read_folder(tmp_path / "joined"), [row["uri"]], given=given)
+    (by_id,) = predict(kept_model(store, "joined"), [row["micrograph_id"]], store=store)
+    assert by_file["value"] == by_id["value"]
+    with pytest.raises(GraindexError, match="needs temperature_c of the specimen"):
+        predict(read_folder(tmp_path / "joined"), [row["uri"]])
 
 
 @pytest.mark.parametrize(
