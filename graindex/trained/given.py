@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from graindex.errors import ModelError
-from graindex.features.suggestions import suggestion
 from graindex.sample_table import SAMPLE_KEY, column_name, read_sample_table
+from graindex.suggestions import suggestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Learners of images as learners of rows: a row is the place of its image, then its descriptors.
 
 So folds, metrics, predictions and artefacts of models that look at pixels are those of all models.
-Out of scope: the networks (`models.learn.image_regression`), reading images (`.over_images`).
+Out of scope: the networks (`models.learn.image_networks`), reading images (`.over_images`).
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from graindex.originals import Grey8
 from graindex.progress import report
-from models.learn.image_regression.config import ImageRegressionError
-from models.learn.image_regression.fitted import FittedImageRegression
-from models.learn.image_regression.learner import ImageExample, ImageRegression
+from models.learn.image_networks.config import ImageNetworkError
+from models.learn.image_networks.fitted import FittedImageNetworks
+from models.learn.image_networks.learner import ImageExample, ImageRegression
 from models.learn.learner import Curve, Floats, Prediction, Rows, TargetKind
 
 _SETTINGS = "settings"
@@ -35,7 +35,7 @@ class FittedOverImages:
         images: N images (Y, X); none where the networks were just restored.
     """
 
-    networks: FittedImageRegression
+    networks: FittedImageNetworks
     images: Sequence[Grey8] = ()
 
     @property
@@ -120,8 +120,8 @@ class OverImages:
         settings = json.loads(tensors[_SETTINGS].tobytes())
         own = {name: tensor for name, tensor in tensors.items() if name != _SETTINGS}
         try:
-            return FittedOverImages(FittedImageRegression.restore(own, settings))
-        except ImageRegressionError as error:
+            return FittedOverImages(FittedImageNetworks.restore(own, settings))
+        except ImageNetworkError as error:
             raise KeyError(str(error)) from error
 
 

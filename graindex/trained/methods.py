@@ -16,7 +16,7 @@ from graindex.settings import first_problem
 from graindex.trained.image_rows import OverImages
 from models.learn.forest import Forest
 from models.learn.gaussian_process import GaussianProcess
-from models.learn.image_regression.learner import ImageClassification, ImageRegression
+from models.learn.image_networks.learner import ImageClassification, ImageRegression
 from models.learn.learner import Learner, TargetKind
 from models.learn.logistic import Logistic
 from models.learn.ridge import Ridge

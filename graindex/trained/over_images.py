@@ -14,7 +14,7 @@ from graindex.originals import Grey8, load_content
 from graindex.progress import report
 from graindex.trained.image_rows import OverImages, placed
 from graindex.trained.learning import Learning
-from models.learn.image_regression.learner import ImageRegression
+from models.learn.image_networks.learner import ImageRegression
 from models.learn.learner import Floats
 
 if TYPE_CHECKING:

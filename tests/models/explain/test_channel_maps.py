@@ -13,7 +13,7 @@ from models.explain.channel_maps import (
     segmented,
     shown,
 )
-from models.learn.image_regression.learner import ImageExample, ImageRegression
+from models.learn.image_networks.learner import ImageExample, ImageRegression
 
 SIDE = 64
 

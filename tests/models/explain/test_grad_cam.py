@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from models.explain.grad_cam import evidence, grad_cam
-from models.learn.image_regression.config import NetworkConfig
-from models.learn.image_regression.networks import build_network
+from models.learn.image_networks.config import NetworkConfig
+from models.learn.image_networks.networks import build_network
 
 
 def network_of(config):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from models.explain.grad_cam import grad_cam
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.fitted import FittedImageRegression
-from models.learn.image_regression.learner import ImageClassification, ImageExample
-from models.learn.image_regression.left_out import LeftOut
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.fitted import FittedImageNetworks
+from models.learn.image_networks.learner import ImageClassification, ImageExample
+from models.learn.image_networks.left_out import LeftOut
 from models.learn.learner import CannotLearnError
 
 SIDE, PERIODS_PX = 64, (6, 10, 20)
@@ -71,7 +71,7 @@ def test_shuffled_classes_are_not_found_and_the_probabilities_say_so():
 
 
 def test_what_is_kept_predicts_the_same(learnt):
-    restored = FittedImageRegression.restore(learnt.tensors(), learnt.settings())
+    restored = FittedImageNetworks.restore(learnt.tensors(), learnt.settings())
     images = [one.grey for one in examples(6, seed=2)]
     expected = learnt.predict(images).probabilities
     assert np.array_equal(restored.predict(images).probabilities, expected)
@@ -158,5 +158,5 @@ def test_what_teaches_no_class_is_refused_in_one_line(given, message):
 
 
 def test_a_single_class_is_no_network():
-    with pytest.raises(ImageRegressionError, match="1 classes: take 2 or more"):
+    with pytest.raises(ImageNetworkError, match="1 classes: take 2 or more"):
         NetworkConfig(classes=1)

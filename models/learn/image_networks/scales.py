@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from models.learn.image_regression.augment import Image
-from models.learn.image_regression.config import ImageRegressionError
-from models.learn.image_regression.levels import Equalise, Levels, common_levels
+from models.learn.image_networks.augment import Image
+from models.learn.image_networks.config import ImageNetworkError
+from models.learn.image_networks.levels import Equalise, Levels, common_levels
 from models.learn.learner import Floats, Rows
 
 Floats32 = npt.NDArray[np.float32]
@@ -68,11 +68,11 @@ class Scales:
         """Scales of training rows with their images; `classes` is 0 for numbers.
 
         Raises:
-            ImageRegressionError: a target that never varies.
+            ImageNetworkError: a target that never varies.
         """
         if np.ptp(rows.target) == 0:
             what = "are of one class" if classes else f"have the target {rows.target[0]:g}"
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"a network would learn from {len(images)} images that all {what}: take other "
                 "groups, or more of them"
             )

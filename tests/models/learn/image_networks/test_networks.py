@@ -7,8 +7,8 @@ from torch import nn
 
 from models.encode.backbones import load_backbone
 from models.encode.config import EncoderConfig
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.networks import (
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.networks import (
     Attention,
     build_network,
     placed,
@@ -149,7 +149,7 @@ def test_descriptors_enter_at_the_pooled_layer_alone():
     ],
 )
 def test_other_descriptors_are_refused(config, descriptors, message):
-    with pytest.raises(ImageRegressionError, match=message):
+    with pytest.raises(ImageNetworkError, match=message):
         network_of(config)(image_batch(), descriptors)
 
 
@@ -192,9 +192,9 @@ def test_weights_of_a_backbone_come_from_a_file(lite0, tmp_path):
     with torch.inference_mode():
         again = build_network(LITE0, weights=path).eval()
         torch.testing.assert_close(again.pooled(image), lite0.pooled(image))
-    with pytest.raises(ImageRegressionError, match="tf_efficientnet_b3 comes without weights"):
+    with pytest.raises(ImageNetworkError, match="tf_efficientnet_b3 comes without weights"):
         build_network(NetworkConfig("efficientnet-b3"))
-    with pytest.raises(ImageRegressionError, match="unknown backbone"):
+    with pytest.raises(ImageNetworkError, match="unknown backbone"):
         build_network(NetworkConfig("efficientnet-b3", backbone="b3"), pretrained=False)
 
 
@@ -210,7 +210,7 @@ def test_weights_of_a_backbone_come_from_a_file(lite0, tmp_path):
     ],
 )
 def test_networks_that_cannot_be_are_refused(changed, message):
-    with pytest.raises(ImageRegressionError, match=message) as refused:
+    with pytest.raises(ImageNetworkError, match=message) as refused:
         NetworkConfig(**changed)
     assert "\n" not in str(refused.value)
 
@@ -220,7 +220,7 @@ def test_names_do_not_import_torch():
     import sys
 
     script = (
-        "import sys; import models.learn.image_regression.learner, models.explain.grad_cam;"
+        "import sys; import models.learn.image_networks.learner, models.explain.grad_cam;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

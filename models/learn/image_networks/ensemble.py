@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models.learn.image_regression.config import NetworkConfig
-from models.learn.image_regression.fitted import Member
-from models.learn.image_regression.inference import outputs
-from models.learn.image_regression.left_out import LeftOut
-from models.learn.image_regression.levels import Equalise, Levels
-from models.learn.image_regression.options import TrainingOptions
-from models.learn.image_regression.records import EpochRecord
-from models.learn.image_regression.scales import Prepared, Scales
-from models.learn.image_regression.training import train
+from models.learn.image_networks.config import NetworkConfig
+from models.learn.image_networks.fitted import Member
+from models.learn.image_networks.inference import outputs
+from models.learn.image_networks.left_out import LeftOut
+from models.learn.image_networks.levels import Equalise, Levels
+from models.learn.image_networks.options import TrainingOptions
+from models.learn.image_networks.records import EpochRecord
+from models.learn.image_networks.scales import Prepared, Scales
+from models.learn.image_networks.training import train
 from models.learn.inner import inner_folds
 from models.learn.learner import Bools, Rows
 from models.segment.learner import Progress
@@ -74,7 +74,7 @@ def fit_members(
 
     Raises:
         CannotLearnError: fewer than two groups.
-        ImageRegressionError: see `train`, or a network whose images all have the same target.
+        ImageNetworkError: see `train`, or a network whose images all have the same target.
         CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """

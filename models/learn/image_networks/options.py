@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from models.learn.image_regression.config import LEAST_CROP_PX, ImageRegressionError
+from models.learn.image_networks.config import LEAST_CROP_PX, ImageNetworkError
 
 Optimiser = Literal["adam", "adamw"]
 
@@ -57,17 +57,17 @@ class TrainingOptions:
         """Refuse what trains nothing."""
         for name in ("epochs", "batch", "patience", "threads"):
             if getattr(self, name) < 1:
-                raise ImageRegressionError(f"{name} is {getattr(self, name)}: take at least 1")
+                raise ImageNetworkError(f"{name} is {getattr(self, name)}: take at least 1")
         if self.crop_px < LEAST_CROP_PX:
-            raise ImageRegressionError(f"crop_px is {self.crop_px}: take at least {LEAST_CROP_PX}")
+            raise ImageNetworkError(f"crop_px is {self.crop_px}: take at least {LEAST_CROP_PX}")
         for name in ("learning_rate", "gradient_norm"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ImageRegressionError(f"{name} is {getattr(self, name)}: take more than 0")
+                raise ImageNetworkError(f"{name} is {getattr(self, name)}: take more than 0")
         if self.optimiser not in get_args(Optimiser):
-            raise ImageRegressionError(f"optimiser is {self.optimiser!r}: choose adam or adamw")
+            raise ImageNetworkError(f"optimiser is {self.optimiser!r}: choose adam or adamw")
         for name in ("weight_decay", "warmup"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ImageRegressionError(f"{name} is {getattr(self, name)}: take at least 0")
+                raise ImageNetworkError(f"{name} is {getattr(self, name)}: take at least 0")
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step, from 0.

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.learn.image_regression.config import ImageRegressionError
-from models.learn.image_regression.ensemble import folds_of
-from models.learn.image_regression.examples import rows_of
-from models.learn.image_regression.fitted import FittedImageRegression
-from models.learn.image_regression.learner import ImageExample, ImageRegression
+from models.learn.image_networks.config import ImageNetworkError
+from models.learn.image_networks.ensemble import folds_of
+from models.learn.image_networks.examples import rows_of
+from models.learn.image_networks.fitted import FittedImageNetworks
+from models.learn.image_networks.learner import ImageExample, ImageRegression
 from models.learn.learner import CannotLearnError
 
 TINY = ImageRegression(filters=(2, 2, 2), crop_px=32, epochs=2, inner_folds=3)
@@ -128,7 +128,7 @@ def test_what_is_kept_predicts_the_same(fitted, tmp_path):
 
     save_file(fitted.tensors(), tmp_path / "weights.safetensors")
     settings = json.loads(json.dumps(fitted.settings()))
-    restored = FittedImageRegression.restore(load_file(tmp_path / "weights.safetensors"), settings)
+    restored = FittedImageNetworks.restore(load_file(tmp_path / "weights.safetensors"), settings)
     images = [example.grey for example in noise_examples()]
     x = np.array([example.descriptors for example in noise_examples(3)])
     one, other = fitted.predict(images, x), restored.predict(images, x)
@@ -140,12 +140,12 @@ def test_what_is_kept_predicts_the_same(fitted, tmp_path):
         np.dtype(np.float32),
         np.dtype(np.float64),
     }
-    with pytest.raises(ImageRegressionError, match="equalise is 'gamma'"):
-        FittedImageRegression.restore(fitted.tensors(), settings | {"equalise": "gamma"})
+    with pytest.raises(ImageNetworkError, match="equalise is 'gamma'"):
+        FittedImageNetworks.restore(fitted.tensors(), settings | {"equalise": "gamma"})
     incomplete = dict(fitted.tensors())
     del incomplete["2.network.output.bias"]
-    with pytest.raises(ImageRegressionError, match=r"output\.bias") as refused:
-        FittedImageRegression.restore(incomplete, settings)
+    with pytest.raises(ImageNetworkError, match=r"output\.bias") as refused:
+        FittedImageNetworks.restore(incomplete, settings)
     assert "\n" not in str(refused.value)
 
 
@@ -264,7 +264,7 @@ def test_predictions_want_the_descriptors_that_were_learnt_with(fitted):
         (np.zeros((3, 3)), r"\(3, 3\)"),
         (np.full((12, 3), np.nan), "nan"),
     ):
-        with pytest.raises(ImageRegressionError, match=message):
+        with pytest.raises(ImageNetworkError, match=message):
             fitted.predict(images, descriptors)
 
 
@@ -278,5 +278,5 @@ def test_predictions_want_the_descriptors_that_were_learnt_with(fitted):
     ],
 )
 def test_parameters_without_meaning_are_refused(given, message):
-    with pytest.raises(ImageRegressionError, match=message):
+    with pytest.raises(ImageNetworkError, match=message):
         ImageRegression(**given)

@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.learn.image_regression.config import (
+from models.learn.image_networks.config import (
     TABLE_2,
     Architecture,
-    ImageRegressionError,
+    ImageNetworkError,
     NetworkConfig,
 )
-from models.learn.image_regression.examples import ImageExample, rows_of, weighted
-from models.learn.image_regression.fitted import FittedImageRegression
-from models.learn.image_regression.levels import Equalise, levels_of, parse_equalise
-from models.learn.image_regression.options import Optimiser, TrainingOptions
+from models.learn.image_networks.examples import ImageExample, rows_of, weighted
+from models.learn.image_networks.fitted import FittedImageNetworks
+from models.learn.image_networks.levels import Equalise, levels_of, parse_equalise
+from models.learn.image_networks.options import Optimiser, TrainingOptions
 from models.learn.learner import CannotLearnError, Rows, TargetKind
 from models.learn.weights import balanced_weights
 from models.segment.learner import Progress, parameters_of
 from models.training.errors import CheckpointError
 
-__all__ = ["FittedImageRegression", "ImageClassification", "ImageExample", "ImageRegression"]
+__all__ = ["FittedImageNetworks", "ImageClassification", "ImageExample", "ImageRegression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ImageRegression:
         self.config(1)
         parse_equalise(self.equalise)
         if self.inner_folds < 1:
-            raise ImageRegressionError(f"inner_folds is {self.inner_folds}: take at least 1")
+            raise ImageNetworkError(f"inner_folds is {self.inner_folds}: take at least 1")
 
     @property
     def kind(self) -> TargetKind:
@@ -106,7 +106,7 @@ class ImageRegression:
         classes: int = 0,
         checkpoints: Path | None = None,
         progress: Progress | None = None,
-    ) -> FittedImageRegression:
+    ) -> FittedImageNetworks:
         """Train the networks, one after the other.
 
         Args:
@@ -122,7 +122,7 @@ class ImageRegression:
                 that diverged; one line.
         """
         from models.encode.config import EncoderUnavailableError  # noqa: PLC0415
-        from models.learn.image_regression.ensemble import fit_members  # noqa: PLC0415
+        from models.learn.image_networks.ensemble import fit_members  # noqa: PLC0415
 
         try:
             used = weighted(images)
@@ -138,9 +138,9 @@ class ImageRegression:
                 checkpoints=checkpoints,
                 progress=progress,
             )
-        except (ImageRegressionError, CheckpointError, EncoderUnavailableError) as error:
+        except (ImageNetworkError, CheckpointError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
-        return FittedImageRegression(
+        return FittedImageNetworks(
             config,
             members,
             left_out.noise,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.learn.image_regression.learner import ImageExample, ImageRegression
+from models.learn.image_networks.learner import ImageExample, ImageRegression
 from models.training.threads import torch_threads
 
 SIDE = 64

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.learn.image_regression.config import Architecture, ImageRegressionError
+from models.learn.image_networks.config import Architecture, ImageNetworkError
 from models.learn.learner import Floats, Rows
 
 
@@ -43,23 +43,23 @@ def rows_of(images: Sequence[ImageExample], architecture: Architecture, classes:
         classes: that the targets are codes of; 0 for numbers.
 
     Raises:
-        ImageRegressionError: no images, one of no size or that is not finite, a target or a
+        ImageNetworkError: no images, one of no size or that is not finite, a target or a
             descriptor that is not finite, numbers of descriptors that differ, a target or a
             descriptor that is the same in every image, or fewer than two groups.
     """
     if not images:
-        raise ImageRegressionError("no images of a weight above 0")
+        raise ImageNetworkError("no images of a weight above 0")
     for number, image in enumerate(images):
         check_grey(image.grey, number)
         if not np.isfinite(image.target):
-            raise ImageRegressionError(f"image {number} has the target {image.target}")
+            raise ImageNetworkError(f"image {number} has the target {image.target}")
     target = np.array([float(image.target) for image in images])
     if np.ptp(target) == 0:
         what = "is of one class" if classes else f"has the target {target[0]:g}"
-        raise ImageRegressionError(f"every image {what}: there is nothing to learn")
+        raise ImageNetworkError(f"every image {what}: there is nothing to learn")
     names, groups = np.unique([image.group for image in images], return_inverse=True)
     if len(names) < 2:
-        raise ImageRegressionError(
+        raise ImageNetworkError(
             f"the {len(images)} images are of one group: a network needs two groups or more"
         )
     x = np.empty((len(images), 0))
@@ -67,7 +67,7 @@ def rows_of(images: Sequence[ImageExample], architecture: Architecture, classes:
         x = stacked_descriptors([image.descriptors for image in images])
         constant = np.flatnonzero(np.ptp(x, axis=0) == 0)
         if constant.size:
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"descriptor {constant[0]} is {x[0, constant[0]]:g} in every image: leave it out"
             )
     return Rows(x, target, groups, np.array([float(image.weight) for image in images]))
@@ -77,13 +77,11 @@ def weighted(images: Sequence[ImageExample]) -> list[ImageExample]:
     """The images of a weight above 0.
 
     Raises:
-        ImageRegressionError: a weight below 0 or not finite.
+        ImageNetworkError: a weight below 0 or not finite.
     """
     for number, image in enumerate(images):
         if not 0 <= image.weight < np.inf:
-            raise ImageRegressionError(
-                f"image {number} has the weight {image.weight}: take 0 or more"
-            )
+            raise ImageNetworkError(f"image {number} has the weight {image.weight}: take 0 or more")
     return [image for image in images if image.weight > 0]
 
 
@@ -95,32 +93,30 @@ def check_grey(grey: npt.NDArray[Any], number: int) -> None:
         number: of the image, from 0, for the message.
 
     Raises:
-        ImageRegressionError: it is not (Y, X), of no size, not of real numbers, or not finite.
+        ImageNetworkError: it is not (Y, X), of no size, not of real numbers, or not finite.
     """
     if grey.ndim != 2 or grey.size == 0:
-        raise ImageRegressionError(f"image {number} has the shape {grey.shape}: take (Y, X)")
+        raise ImageNetworkError(f"image {number} has the shape {grey.shape}: take (Y, X)")
     if grey.dtype.kind not in "buif":
-        raise ImageRegressionError(f"image {number} holds {grey.dtype}: take real numbers")
+        raise ImageNetworkError(f"image {number} holds {grey.dtype}: take real numbers")
     if grey.dtype.kind == "f" and not np.isfinite(grey).all():
-        raise ImageRegressionError(f"image {number} has pixels that are not finite")
+        raise ImageNetworkError(f"image {number} has pixels that are not finite")
 
 
 def stacked_descriptors(rows: Sequence[Floats]) -> Floats:
     """Descriptors of N images as (N, D) float64.
 
     Raises:
-        ImageRegressionError: one has none or another number of them, or one is not finite.
+        ImageNetworkError: one has none or another number of them, or one is not finite.
     """
     lengths = sorted({np.size(row) for row in rows})
     if lengths[0] == 0 or len(lengths) > 1:
-        raise ImageRegressionError(
+        raise ImageNetworkError(
             f"images have {' or '.join(map(str, lengths))} descriptors: take one number, from 1 up"
         )
     x = np.array([np.ravel(row) for row in rows], float)
     wrong = np.argwhere(~np.isfinite(x))
     if len(wrong):
         number, column = wrong[0]
-        raise ImageRegressionError(
-            f"image {number} has the descriptor {column} = {x[number, column]}"
-        )
+        raise ImageNetworkError(f"image {number} has the descriptor {column} = {x[number, column]}")
     return x

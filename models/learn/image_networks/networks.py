@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from models.encode.backbones import load_backbone, normalisation
 from models.encode.config import PACKAGED_BACKBONE, EncoderConfig
-from models.learn.image_regression.config import (
+from models.learn.image_networks.config import (
     LEAST_CROP_PX,
-    ImageRegressionError,
+    ImageNetworkError,
     NetworkConfig,
 )
 
@@ -60,12 +60,12 @@ class ImageNetwork(nn.Module):
         """Numbers (N,) or scores of classes (N, C) of feature maps and descriptors (N, D).
 
         Raises:
-            ImageRegressionError: not the descriptors that the network is made for.
+            ImageNetworkError: not the descriptors that the network is made for.
         """
         x = maps.mean((2, 3))  # (N, C)
         given = (len(x), 0) if descriptors is None else tuple(descriptors.shape)
         if given != (len(x), self.config.descriptors):
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"descriptors of shape {given} for a network that takes "
                 f"{(len(x), self.config.descriptors)}"
             )
@@ -176,7 +176,7 @@ def build_network(
         fine_tune: whether a backbone is trained too.
 
     Raises:
-        ImageRegressionError: a backbone without weights, or that gives no feature maps.
+        ImageNetworkError: a backbone without weights, or that gives no feature maps.
         EncoderUnavailableError: an unknown backbone, or weights that do not fit it.
     """
     if not config.transferred:
@@ -199,7 +199,7 @@ def restored_network(
 
     Raises:
         RuntimeError: one is missing, too many, or of another shape.
-        ImageRegressionError: an unknown backbone.
+        ImageNetworkError: an unknown backbone.
     """
     with torch.random.fork_rng(devices=[]):
         network = build_network(config, pretrained=False)
@@ -212,7 +212,7 @@ def restored_network(
 def _backbone(name: str, pretrained: bool, weights: Path | None) -> tuple[nn.Module, int]:
     if pretrained:
         if weights is None and name != PACKAGED_BACKBONE:
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"backbone {name} comes without weights here: give weights=FILE, or take "
                 f"{PACKAGED_BACKBONE}"
             )
@@ -222,7 +222,7 @@ def _backbone(name: str, pretrained: bool, weights: Path | None) -> tuple[nn.Mod
         import timm  # noqa: PLC0415 (after `backbones`, which declares operators that it needs)
 
         if not timm.is_model(name):
-            raise ImageRegressionError(f"unknown backbone {name!r}")
+            raise ImageNetworkError(f"unknown backbone {name!r}")
         backbone = timm.create_model(name, num_classes=0, global_pool="avg")
     channels = int(backbone.num_features)  # type: ignore[arg-type]
     with torch.inference_mode():
@@ -230,7 +230,7 @@ def _backbone(name: str, pretrained: bool, weights: Path | None) -> tuple[nn.Mod
         grey = torch.zeros(1, 3, 2 * LEAST_CROP_PX, 2 * LEAST_CROP_PX)
         maps = backbone.forward_features(grey)  # type: ignore[operator]
     if maps.ndim != 4 or maps.shape[1] != channels:
-        raise ImageRegressionError(
+        raise ImageNetworkError(
             f"backbone {name} gives no feature maps (N, C, Y, X): choose a convolutional one"
         )
     return backbone, channels

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.learn.image_regression.augment import centre_view, random_view, reflected
-from models.learn.image_regression.levels import common_levels, levels_of
-from models.learn.image_regression.scales import Scales
+from models.learn.image_networks.augment import centre_view, random_view, reflected
+from models.learn.image_networks.levels import common_levels, levels_of
+from models.learn.image_networks.scales import Scales
 from models.learn.learner import Rows
 
 SMALL = np.arange(12).reshape(3, 4)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.learn.image_regression.config import TRAINING_CODE_VERSION, NetworkConfig
-from models.learn.image_regression.options import TrainingOptions
-from models.learn.image_regression.scales import Prepared
+from models.learn.image_networks.config import TRAINING_CODE_VERSION, NetworkConfig
+from models.learn.image_networks.options import TrainingOptions
+from models.learn.image_networks.scales import Prepared
 
 
 @dataclass(frozen=True, slots=True)

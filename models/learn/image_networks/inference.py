@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.learn.image_regression.augment import centre_view
-from models.learn.image_regression.networks import ImageNetwork
-from models.learn.image_regression.scales import Floats32, Prepared
+from models.learn.image_networks.augment import centre_view
+from models.learn.image_networks.networks import ImageNetwork
+from models.learn.image_networks.scales import Floats32, Prepared
 from models.learn.learner import Floats
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from models.learn.image_regression.augment import centre_view
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.examples import check_grey, stacked_descriptors
-from models.learn.image_regression.left_out import log_shares
-from models.learn.image_regression.levels import Equalise, Levels, levels_of, parse_equalise
-from models.learn.image_regression.records import EpochRecord
-from models.learn.image_regression.scales import Floats32, Prepared, Scales
+from models.learn.image_networks.augment import centre_view
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.examples import check_grey, stacked_descriptors
+from models.learn.image_networks.left_out import log_shares
+from models.learn.image_networks.levels import Equalise, Levels, levels_of, parse_equalise
+from models.learn.image_networks.records import EpochRecord
+from models.learn.image_networks.scales import Floats32, Prepared, Scales
 from models.learn.learner import Curve, Floats, Prediction
 
 if TYPE_CHECKING:
-    from models.learn.image_regression.networks import ImageNetwork
+    from models.learn.image_networks.networks import ImageNetwork
 
 Image = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FittedImageRegression:
+class FittedImageNetworks:
     """Networks of an inner validation.
 
     Attributes:
@@ -106,9 +106,9 @@ class FittedImageRegression:
             descriptors: (N, D) of architecture "descriptors"; else not looked at.
 
         Raises:
-            ImageRegressionError: no image, or not the descriptors that the networks learnt with.
+            ImageNetworkError: no image, or not the descriptors that the networks learnt with.
         """
-        from models.learn.image_regression.inference import outputs  # noqa: PLC0415
+        from models.learn.image_networks.inference import outputs  # noqa: PLC0415
         from models.training.threads import torch_threads  # noqa: PLC0415
 
         if not images:
@@ -151,13 +151,13 @@ class FittedImageRegression:
 
     def pooled(self, images: Sequence[Image]) -> Floats32:
         """Pooled features (K, N, C) of each network for images (Y, X)."""
-        from models.learn.image_regression.inference import pooled_features  # noqa: PLC0415
+        from models.learn.image_networks.inference import pooled_features  # noqa: PLC0415
 
         return self._features(images, pooled_features)
 
     def maps(self, grey: Image) -> Floats32:
         """Last feature maps (K, C, h, w) of each network for the middle of an image (Y, X)."""
-        from models.learn.image_regression.inference import last_maps  # noqa: PLC0415
+        from models.learn.image_networks.inference import last_maps  # noqa: PLC0415
 
         found: Floats32 = self._features([grey], last_maps)[:, 0]
         return found
@@ -200,9 +200,9 @@ class FittedImageRegression:
             threads: of torch on a CPU.
 
         Raises:
-            ImageRegressionError: one does not fit the other.
+            ImageNetworkError: one does not fit the other.
         """
-        from models.learn.image_regression.networks import restored_network  # noqa: PLC0415
+        from models.learn.image_networks.networks import restored_network  # noqa: PLC0415
 
         try:
             network = dict(settings["network"])
@@ -228,7 +228,7 @@ class FittedImageRegression:
             )
         except (KeyError, TypeError, RuntimeError) as error:
             detail = " ".join(str(error).split())
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"tensors and settings do not make networks: {detail[:300]}"
             ) from error
 
@@ -242,10 +242,10 @@ class FittedImageRegression:
         x = np.empty((len(images), 0))
         if count:
             if descriptors is None:
-                raise ImageRegressionError(f"no descriptors for networks that take {count}")
+                raise ImageNetworkError(f"no descriptors for networks that take {count}")
             x = stacked_descriptors(list(descriptors))
             if x.shape != (len(images), count):
-                raise ImageRegressionError(
+                raise ImageNetworkError(
                     f"descriptors of shape {x.shape} for {len(images)} images and networks that "
                     f"take {count}"
                 )

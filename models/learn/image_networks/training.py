@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.fitting import Fitting
-from models.learn.image_regression.networks import ImageNetwork
-from models.learn.image_regression.options import TrainingOptions
-from models.learn.image_regression.records import EpochRecord, best_epoch, epochs_of, fingerprint
-from models.learn.image_regression.scales import Prepared
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.fitting import Fitting
+from models.learn.image_networks.networks import ImageNetwork
+from models.learn.image_networks.options import TrainingOptions
+from models.learn.image_networks.records import EpochRecord, best_epoch, epochs_of, fingerprint
+from models.learn.image_networks.scales import Prepared
 from models.training.loop import Kept, Stopping, run_epochs
 from models.training.threads import torch_threads
 from models.training.weights import BEST
@@ -59,7 +59,7 @@ def train(
         progress: told about each epoch, when its checkpoint is written.
 
     Raises:
-        ImageRegressionError: a loss that is no longer finite, or see `build_network`.
+        ImageNetworkError: a loss that is no longer finite, or see `build_network`.
         CheckpointError: a checkpoint of another training.
         EncoderUnavailableError: see `build_network`.
     """
@@ -70,7 +70,7 @@ def train(
             loss = fitting.epoch(number)
             checked = fitting.validation_loss(validation)
             if not math.isfinite(checked):
-                raise ImageRegressionError(
+                raise ImageNetworkError(
                     f"the validation loss is not finite after epoch {number}: lower the learning "
                     "rate"
                 )

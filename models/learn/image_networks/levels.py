@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode.framing import clahe
-from models.learn.image_regression.config import ImageRegressionError
+from models.learn.image_networks.config import ImageNetworkError
 
 Equalise = Literal["none", "standard", "clahe"]
 
@@ -25,10 +25,10 @@ def parse_equalise(name: str) -> Equalise:
     """The name of a way to equalise.
 
     Raises:
-        ImageRegressionError: there is none of this name.
+        ImageNetworkError: there is none of this name.
     """
     if name not in get_args(Equalise):
-        raise ImageRegressionError(
+        raise ImageNetworkError(
             f"equalise is {name!r}: choose one of {', '.join(get_args(Equalise))}"
         )
     return cast(Equalise, name)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.learn.image_regression.augment import random_view
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.inference import image_tensor, losses, mean_loss
-from models.learn.image_regression.networks import ImageNetwork, build_network, placed
-from models.learn.image_regression.options import TrainingOptions
-from models.learn.image_regression.scales import Prepared
+from models.learn.image_networks.augment import random_view
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.inference import image_tensor, losses, mean_loss
+from models.learn.image_networks.networks import ImageNetwork, build_network, placed
+from models.learn.image_networks.options import TrainingOptions
+from models.learn.image_networks.scales import Prepared
 from models.training.weights import BEST, Weights
 
 _OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -56,7 +56,7 @@ class Fitting:
         """A network as it is before the first step.
 
         Raises:
-            ImageRegressionError: see `build_network`.
+            ImageNetworkError: see `build_network`.
             EncoderUnavailableError: likewise.
         """
         weights = Path(options.weights) if options.weights is not None else None
@@ -102,7 +102,7 @@ class Fitting:
     def _step(self, step: int, images: Sequence[Prepared]) -> float:
         loss = self._loss(step, images)
         if not torch.isfinite(loss):
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"the loss is not finite in step {step}: lower the learning rate"
             )
         self.weights.step(loss, self.options.rate(step, self.options.epochs * self.steps))

@@ -27,8 +27,8 @@ TRAINING_CODE_VERSION = "1"
 """Raised whenever the same images and options would train another network."""
 
 
-class ImageRegressionError(ValueError):
-    """A configuration, an image or tensors that image regression cannot use; one line."""
+class ImageNetworkError(ValueError):
+    """A configuration, an image or tensors that networks on images cannot use; one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,20 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         if self.architecture not in ARCHITECTURES:
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"architecture is {self.architecture!r}: choose one of {', '.join(ARCHITECTURES)}"
             )
         if (self.architecture == "descriptors") != (self.descriptors > 0) or self.descriptors < 0:
-            raise ImageRegressionError(
+            raise ImageNetworkError(
                 f"{self.descriptors} descriptors with architecture {self.architecture!r}: "
                 "'descriptors' takes at least 1, the others take none"
             )
         if len(self.filters) != len(TABLE_2) or min(self.filters) < 1:
-            raise ImageRegressionError(f"filters are {self.filters}: take three of at least 1")
+            raise ImageNetworkError(f"filters are {self.filters}: take three of at least 1")
         if self.classes < 0 or self.classes == 1:
-            raise ImageRegressionError(f"{self.classes} classes: take 2 or more, or 0 for a number")
+            raise ImageNetworkError(f"{self.classes} classes: take 2 or more, or 0 for a number")
         if not self.backbone:
-            raise ImageRegressionError(f"backbone is empty: take {PACKAGED_BACKBONE!r}, say")
+            raise ImageNetworkError(f"backbone is empty: take {PACKAGED_BACKBONE!r}, say")
 
     @property
     def transferred(self) -> bool:

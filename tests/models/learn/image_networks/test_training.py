@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.learn.image_regression.config import ImageRegressionError, NetworkConfig
-from models.learn.image_regression.inference import mean_loss
-from models.learn.image_regression.options import TrainingOptions
-from models.learn.image_regression.records import EpochRecord, best_epoch
-from models.learn.image_regression.scales import Prepared
-from models.learn.image_regression.training import train
+from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
+from models.learn.image_networks.inference import mean_loss
+from models.learn.image_networks.options import TrainingOptions
+from models.learn.image_networks.records import EpochRecord, best_epoch
+from models.learn.image_networks.scales import Prepared
+from models.learn.image_networks.training import train
 from models.training.checkpoint import latest_checkpoint
 from models.training.errors import CheckpointError
 
@@ -27,7 +27,7 @@ OPTIONS = TrainingOptions(epochs=3, batch=3, crop_px=32, warmup=2, patience=9)
 UNTIL_KILLED = """
 import pickle, sys
 from pathlib import Path
-from models.learn.image_regression.training import train
+from models.learn.image_networks.training import train
 config, training, validation, options = pickle.loads(sys.stdin.buffer.read())
 train(config, training, validation, options, checkpoints=Path(sys.argv[1]),
       progress=lambda record: print(record.epoch, flush=True))
@@ -139,7 +139,7 @@ def test_an_image_that_weighs_nothing_to_speak_of_changes_nothing(images):
 
 def test_a_training_that_diverges_says_so(images):
     options = replace(OPTIONS, learning_rate=1e30, gradient_norm=1e30, warmup=0)
-    with pytest.raises(ImageRegressionError, match="not finite"):
+    with pytest.raises(ImageNetworkError, match="not finite"):
         train(CONFIG, *images, options)
 
 
@@ -172,7 +172,7 @@ def test_the_learning_rate_rises_and_then_falls_as_half_a_cosine():
     ],
 )
 def test_options_without_meaning_are_refused(changed, message):
-    with pytest.raises(ImageRegressionError, match=message):
+    with pytest.raises(ImageNetworkError, match=message):
         TrainingOptions(**changed)
 
 

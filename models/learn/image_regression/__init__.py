@@ -1,1 +1,0 @@
-"""Convolutional networks that predict a number from a micrograph (Murakami et al. 2025)."""
