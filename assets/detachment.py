@@ -94,7 +94,7 @@ def detachment_groups(
     warn_of_refused(context, "detachment_groups", outcome)
     metadata = outcome_metadata("detachment_groups", outcome)
     for caption, figure in detachment_figures(opened, recipe).items():
-        metadata[caption] = as_markdown(figure, caption)
+        metadata[caption] = as_markdown(figure)
     compared = opened.table(
         f"""
         SELECT compared_by, within, level, first_name, second_name, first_count, second_count,
@@ -104,5 +104,5 @@ def detachment_groups(
         ORDER BY p_holm, compared_by, within, first_name, second_name LIMIT 20
         """
     )
-    metadata["comparisons, Holm"] = markdown_table(compared)
+    metadata["tests, p-values after Holm"] = markdown_table(compared)
     return dg.MaterializeResult(metadata=metadata)

@@ -47,7 +47,7 @@ def refresh_detachment(store: "Store", recipe: Recipe, *, author: str) -> Outcom
     """Bring groups, comparisons and correlations of a collection up to date.
 
     All are computed anew where any volume, its group or the settings changed: size classes are of
-    all particles. Counts of the outcome are of all three tables.
+    all particles. Counts of the outcome are of groups.
     """
     dataset = recipe.dataset
     grouped = grouped_volumes(store, recipe)
@@ -66,12 +66,12 @@ def refresh_detachment(store: "Store", recipe: Recipe, *, author: str) -> Outcom
             for name, found in _found(grouped).items()
         }
     snapshot = store.lake.replace(rows, dataset, author=author, message=f"{GROUPS} of {dataset}")
-    total = sum(table.num_rows for table in rows.values())
+    count = rows[GROUPS].num_rows
     return Outcome(
-        rows=rows[GROUPS].num_rows,
-        computed=0 if current else total,
-        kept=total if current else 0,
-        dropped=0 if wanted else sum(table.num_rows for table in before.values()),
+        rows=count,
+        computed=0 if current else count,
+        kept=count if current else 0,
+        dropped=0 if wanted else before[GROUPS].num_rows,
         refused=dict(grouped.refused),
         snapshot=snapshot,
     )
