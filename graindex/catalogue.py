@@ -63,7 +63,7 @@ def _declared(recipe: Recipe) -> Record:
     """Columns of `datasets` that the user declared."""
     own = {
         "modality", "declared_voxel_size_um", "volumes", "segmentation", "measurement",
-        "annotations", "checks",
+        "annotations", "checks", "detachment",
     }  # fmt: skip
     voxel = zip("zyx", recipe.declared_voxel_size_um or (None,) * 3, strict=True)
     return {
@@ -77,9 +77,10 @@ def _declared(recipe: Recipe) -> Record:
 def dataset_input_hash(recipe: Recipe, listing: Listing) -> str:
     """Hash that changes when a collection's registration or any of its files does.
 
-    Annotations have rows and hashes of their own.
+    Annotations, and groups of volumes, have rows and hashes of their own.
     """
-    return listing.signature(recipe.model_dump_json(exclude={"annotations", "checks"}))
+    own = {"annotations", "checks", "detachment"}
+    return listing.signature(recipe.model_dump_json(exclude=own))
 
 
 def refresh_samples(store: "Store", recipe: Recipe, *, author: str) -> Outcome:

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from graindex.annotations import ANNOTATIONS_CODE_VERSION, inputs_of_annotations
 from graindex.catalogue import DATASETS_CODE_VERSION, SAMPLES_CODE_VERSION, dataset_input_hash
 from graindex.checking import SHOWN, Problem
+from graindex.conduction_maps import MAPS_CODE_VERSION, inputs_of_maps
 from graindex.confounding import CONFOUNDERS_CODE_VERSION, inputs_of_confounders
 from graindex.derive import VECTORS_CODE_VERSION, inputs_of_images
+from graindex.detachment import DETACHMENT_CODE_VERSION, inputs_of_detachment
 from graindex.drift import DRIFT_CODE_VERSION, inputs_of_drift
 from graindex.duplicates import COMPARED, DUPLICATES_CODE_VERSION, inputs_of_comparisons
 from graindex.errors import CollectionError
@@ -27,6 +29,7 @@ from graindex.image_particles import (
     recalibrations_of_particles_2d,
 )
 from graindex.label_issues import LABEL_ISSUES_CODE_VERSION, inputs_of_label_issues
+from graindex.phase_peaks import PEAKS_CODE_VERSION, inputs_of_peaks
 from graindex.recipes import Recipe
 from graindex.scan import list_collection
 from graindex.segmentation_scores import SCORES_CODE_VERSION, inputs_of_scores
@@ -118,6 +121,9 @@ DERIVED: dict[str, Derived] = {
         ),
     ),
     "electrode_statistics": Derived("entity_id", STATISTICS_CODE_VERSION, inputs_of_statistics),
+    "phase_peaks": Derived("volume_id", PEAKS_CODE_VERSION, inputs_of_peaks),
+    "conduction_maps": Derived("volume_id", MAPS_CODE_VERSION, inputs_of_maps),
+    "detachment_groups": Derived("dataset", DETACHMENT_CODE_VERSION, inputs_of_detachment),
     "image_faults": Derived(
         "micrograph_id", FAULTS_CODE_VERSION, lambda s, r: inputs_of_images(s, r.dataset)
     ),

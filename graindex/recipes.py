@@ -95,6 +95,21 @@ class CheckLimits(BaseModel):
     max_drop_fraction: float = Field(default=0.2, ge=0, lt=1)
 
 
+class DetachmentSettings(BaseModel):
+    """How particles of volumes are grouped where their detachment is compared.
+
+    Attributes:
+        group_by: column of `samples`, such as a rate; None for the first of `c_rate`, `rate` and
+            `cycles` that differs between the volumes, or else each volume by itself.
+        size_classes: classes of the diameter that hold as many particles each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group_by: str | None = None
+    size_classes: int = Field(default=3, ge=1, le=20)
+
+
 class Recipe(BaseModel):
     """A registered collection; the fields are those of the table `datasets`."""
 
@@ -117,6 +132,7 @@ class Recipe(BaseModel):
     measurement: Annotated[MeasureOptions, _options_of(MeasureOptions)] = MeasureOptions()
     annotations: AnnotationSettings = AnnotationSettings()
     checks: CheckLimits = CheckLimits()
+    detachment: DetachmentSettings = DetachmentSettings()
     registered_at: datetime
 
     @model_validator(mode="after")
@@ -183,7 +199,7 @@ def save_recipe(location: Location, recipe: Recipe) -> None:
 def _written(recipe: Recipe) -> dict[str, Any]:
     """What the file says: of nested settings only what differs from the defaults."""
     whole = recipe.model_dump()
-    nested = ("volumes", "segmentation", "measurement", "annotations", "checks")
+    nested = ("volumes", "segmentation", "measurement", "annotations", "checks", "detachment")
     kept = {name: value for name, value in whole.items() if name not in nested}
     for name in nested:
         if name == "segmentation":

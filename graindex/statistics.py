@@ -176,7 +176,7 @@ def _volume(
     key = str(volume["volume_id"])
     spacing = [float(str(volume[f"voxel_size_{axis}_um"])) for axis in "zyx"]
     size = [int(str(volume[f"size_{axis}_voxels"])) for axis in "zyx"]
-    names = _phase_names(recipe)
+    names = phase_names(recipe)
     pore = recipe.volumes.pore_phase
     pore = pore if phases is not None and pore is not None and names[pore] == "pore" else None
 
@@ -204,7 +204,7 @@ def _volume(
     return _Entity("volume", key, input_hash, compute)
 
 
-def _phase_names(recipe: Recipe) -> dict[int, str]:
+def phase_names(recipe: Recipe) -> dict[int, str]:
     """Names of phase values; what the user calls particle is not taken for anything else."""
     names = {recipe.measurement.phase_binder: "carbon_binder"}
     if recipe.volumes.pore_phase is not None:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.annotations import particle_annotations
 from assets.collections import datasets, samples
+from assets.detachment import conduction_maps, detachment_groups, phase_peaks
 from assets.micrographs import image_quality, micrograph_vectors, micrographs
 from assets.models import trained_models, training_sets
 from assets.particles import electrode_statistics, particle_masks_2d, particles_2d
@@ -37,6 +38,9 @@ defs = dg.Definitions(
         particle_labels_3d,
         particles_3d,
         electrode_statistics,
+        phase_peaks,
+        conduction_maps,
+        detachment_groups,
         image_faults,
         near_duplicates,
         label_issues,

@@ -56,6 +56,9 @@ _ASSETS: dict[Kind, tuple[str, ...]] = {
         "particles_3d",
         "contacts",
         "electrode_statistics",
+        "phase_peaks",
+        "conduction_maps",
+        "detachment_groups",
     ),
 }
 

@@ -5,6 +5,7 @@ Out of scope: which table holds which column (`schemas.tables`) and how a column
 """
 
 from schemas.annotation_fields import ANNOTATION_FIELDS
+from schemas.detachment_fields import DETACHMENT_FIELDS
 from schemas.feature_fields import FEATURE_FIELDS
 from schemas.field import HEX_ID, HEX_SHA256, Field, Kind, count, number, text
 from schemas.history_fields import HISTORY_FIELDS
@@ -200,6 +201,7 @@ FIELDS: dict[str, Field] = {
         ANNOTATION_FIELDS,
         SCORE_FIELDS,
         STATISTIC_FIELDS,
+        DETACHMENT_FIELDS,
         VOLUME_FIELDS,
         FEATURE_FIELDS,
         MODEL_FIELDS,

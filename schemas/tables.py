@@ -4,6 +4,7 @@ Out of scope: what a column means, which is `schemas.fields`.
 """
 
 from schemas.annotation_tables import ANNOTATION_TABLES
+from schemas.detachment_tables import DETACHMENT_TABLES
 from schemas.feature_tables import FEATURE_TABLES
 from schemas.history_tables import HISTORY_TABLES
 from schemas.model_tables import MODEL_TABLES
@@ -239,6 +240,7 @@ TABLES: dict[str, Table] = {
         *_ALL,
         *VOLUME_TABLES,
         *PARTICLE_TABLES,
+        *DETACHMENT_TABLES,
         *ANNOTATION_TABLES,
         *FEATURE_TABLES,
         *MODEL_TABLES,
@@ -262,6 +264,9 @@ LAKE_ASSETS = (
     "particles_3d",
     "contacts",
     "electrode_statistics",
+    "phase_peaks",
+    "conduction_maps",
+    "detachment_groups",
     "image_faults",
     "near_duplicates",
     "label_issues",
@@ -273,6 +278,8 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "samples": ("labels",),
     "micrographs": ("acquisition_readings", "findings", "quarantine"),
     "micrograph_vectors": ("vector_index",),
+    "phase_peaks": ("phase_histograms",),
+    "detachment_groups": ("detachment_comparisons", "detachment_correlations"),
     "near_duplicates": ("compared_images",),
     "particle_annotations": ("annotation_findings",),
     "volumes": ("volume_phases", "volume_findings", "quarantine"),

@@ -14,6 +14,7 @@ _IMAGE, _VOLUME, _PARTICLE = "micrograph_id", "volume_id", "particle_id"
 _CONTACT = "volume_id || ':' || label_a || '-' || label_b"
 _PAIR = "micrograph_id || '~' || other_id"
 _ISSUE = "micrograph_id || ':' || label_name"
+_PEAK = "volume_id || ':' || phase"
 _STATED_OF = ("sample", "micrograph", "volume", "particle")
 
 _STATISTICS_3D = """
@@ -32,6 +33,14 @@ _STATISTICS_2D = """
       ON m.dataset = s.dataset AND coalesce(m.sample_id, m.dataset) = s.entity_id
     JOIN {particles_2d} p ON p.dataset = m.dataset AND p.micrograph_id = m.micrograph_id
     WHERE s.entity <> 'volume'
+"""
+
+
+# Groups are of all particles of the collection's volumes; those that did not count are told too.
+_DETACHMENT = """
+    SELECT DISTINCT d.dataset, d.dataset AS downstream_id, p.particle_id AS upstream_id,
+           d.code_version
+    FROM {detachment_groups} d JOIN {particles_3d} p ON p.dataset = d.dataset
 """
 
 
@@ -104,6 +113,9 @@ EDGES: tuple[Edge, ...] = (
     Edge("contact", "particle", rows("contacts", _CONTACT, "particle_b_id")),
     Edge("statistics", "particle", _STATISTICS_3D),
     Edge("statistics", "particle", _STATISTICS_2D),
+    Edge("phase_peak", "volume", rows("phase_peaks", _PEAK, _VOLUME)),
+    Edge("conduction_map", "particle", rows("conduction_maps", _VOLUME, _PARTICLE)),
+    Edge("detachment", "particle", _DETACHMENT),
     *_pairs("micrograph"),
     *_pairs("vector"),
     Edge("label_issue", "vector", rows("label_issues", _ISSUE, _IMAGE)),

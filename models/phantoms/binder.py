@@ -4,6 +4,7 @@ Out of scope: voxels; binder inside cracks, of which there is none.
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,29 @@ from models.phantoms.particle_shape import Floats, Shapes, radial_distances, sur
 
 LATTICE = 32  # points a side of the periodic lattice of random values
 _POINTS = 1000  # on each surface; a share of it is known to about 1 %
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachmentLaw:
+    """What the bare share of a particle's surface depends on, and what depends on it.
+
+    Jiang et al. 2020 (Nat. Commun. 11, 2310) find more detachment at higher rates and in larger
+    particles, and electron densities that go with it; the strengths are made up.
+
+    Attributes:
+        size_slope: change of the expected share per e-fold of the diameter.
+        density_slope: change of a particle's mean electron density, in e⁻/Å³, from a share of 0 to
+            one of 1.
+    """
+
+    size_slope: float = 0.0
+    density_slope: float = 0.0
+
+    def expected(self, mean: float, log_size: Floats) -> Floats:
+        """Expected share (N,) from that of median size and ln(d / median), 0.05…0.95."""
+        if self.size_slope == 0:
+            return np.full(len(log_size), mean)
+        return np.asarray(np.clip(mean + self.size_slope * log_size, 0.05, 0.95), np.float64)
 
 
 class Coats(NamedTuple):
@@ -33,18 +57,18 @@ class Coats(NamedTuple):
     threshold: Floats
 
 
-def draw_detachment(mean: float, spread: float, n: int, rng: np.random.Generator) -> Floats:
-    """`n` shares of the surface from a beta distribution with that mean and standard deviation.
+def draw_detachment(mean: Floats, spread: float, rng: np.random.Generator) -> Floats:
+    """Shares of the surface (N,) from beta distributions of means (N,) and a standard deviation.
 
     Raises:
         ValueError: if no beta distribution has them.
     """
-    if spread == 0 or mean in (0, 1):
-        return np.full(n, mean)
+    if spread == 0 or np.all((mean == 0) | (mean == 1)):
+        return mean.copy()
     size = mean * (1 - mean) / spread**2 - 1
-    if size <= 0:
-        raise ValueError(f"detachment of mean {mean} cannot spread by {spread}")
-    return rng.beta(mean * size, (1 - mean) * size, n)
+    if np.any(size <= 0):
+        raise ValueError(f"detachment of mean {mean[size <= 0][0]:.3g} cannot spread by {spread}")
+    return rng.beta(mean * size, (1 - mean) * size)
 
 
 def plan_coats(shapes: Shapes, detachment: Floats, rng: np.random.Generator) -> Coats:

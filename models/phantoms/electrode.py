@@ -54,7 +54,7 @@ class ElectrodePlan:
               of the whole surface that faces neither binder nor particle in the electrode, from
               1000 points, about ± 1 %;
             - ``depth_fraction``: centroid between collector (0) and separator (1);
-            - ``electron_density``: mean, in e⁻/Å³;
+            - ``electron_density``: mean, in e⁻/Å³, that of the law at ``detachment`` and a scatter;
             - ``inside_fraction``: share of the volume within the grid, ± 0.01;
             - ``touches_border`` bool: has a labelled voxel on the border of the grid (counted).
     """
@@ -102,9 +102,11 @@ def plan(config: ElectrodePhantom) -> ElectrodePlan:
         PackingError: if the particles do not fit; a lower solid fraction helps.
     """
     crowd = gather(config)
-    n = len(crowd.bodies)
+    log_size = np.log(_diameters_um(crowd) / config.diameter_um)
     drawn = draw_detachment(
-        config.detachment_mean, config.detachment_spread, n, stream(config, "detachment")
+        config.detachment.expected(config.detachment_mean, log_size),
+        config.detachment_spread,
+        stream(config, "detachment"),
     )
     cracks = plan_cracks(
         crowd.shapes,
@@ -161,15 +163,23 @@ def _truth(config: ElectrodePhantom, crowd: Crowd, particles: Particles) -> Trut
     bodies, cracks = crowd.bodies, particles.cracks
     centroid = crowd.centroids_um
     axes = np.array([body.axes_um for body in bodies]).reshape(-1, 3)
-    density = stream(config, "density").normal(_DENSITY, _DENSITY_STD, len(bodies))
+    scatter = stream(config, "density").normal(_DENSITY, _DENSITY_STD, len(bodies))
     off_um = float(np.prod(config.voxel_size_um)) ** (1 / 3) / 2
+    detachment = detachment_in_place(
+        particles.shapes,
+        particles.coats,
+        particles.centres_um,
+        particles.reach_um + config.coat_thickness_um / 2 + off_um,
+        off_um,
+        config.collector_extent_um,
+    )
     return {
         "label": np.arange(1, len(bodies) + 1, dtype=np.int64),
         "z_um": centroid[:, 0],
         "y_um": centroid[:, 1],
         "x_um": centroid[:, 2],
         "volume_um3": crowd.volume_um3,
-        "equivalent_diameter_um": np.cbrt(6 * crowd.volume_um3 / np.pi),
+        "equivalent_diameter_um": _diameters_um(crowd),
         "surface_outer_um2": np.array([body.surface_um2 for body in bodies]),
         "axis_major_um": axes[:, 0],
         "axis_middle_um": axes[:, 1],
@@ -179,18 +189,15 @@ def _truth(config: ElectrodePhantom, crowd: Crowd, particles: Particles) -> Trut
         "damage": cracks.volume_um3 / crowd.volume_um3,
         "damage_expected": crowd.damage_expected,
         "crack_opens": cracks.sector_cosine < 1,
-        "detachment": detachment_in_place(
-            particles.shapes,
-            particles.coats,
-            particles.centres_um,
-            particles.reach_um + config.coat_thickness_um / 2 + off_um,
-            off_um,
-            config.collector_extent_um,
-        ),
+        "detachment": detachment,
         "depth_fraction": crowd.depth_fraction,
-        "electron_density": density,
+        "electron_density": scatter + config.detachment.density_slope * detachment,
         "inside_fraction": crowd.inside_fraction,
     }
+
+
+def _diameters_um(crowd: Crowd) -> npt.NDArray[np.float64]:
+    return np.asarray(np.cbrt(6 * crowd.volume_um3 / np.pi), np.float64)
 
 
 def _webs(config: ElectrodePhantom, particles: Particles) -> Webs:

@@ -18,6 +18,7 @@ from orchestration.cli.annotation_options import (
     MaxOverlapOption,
     annotation_fields,
 )
+from orchestration.cli.detachment import GroupByOption, SizeClassesOption
 from orchestration.cli.options import (
     NETWORK_SETTINGS,
     BinderPhaseOption,
@@ -159,6 +160,8 @@ def add(
     electrode_um: ElectrodeOption = None,
     packing_cube_um: PackingCubeOption = 100.0,
     contact_ring_um: ContactRingOption = None,
+    group_by: GroupByOption = None,
+    size_classes: SizeClassesOption = 3,
     home: HomeOption = None,
 ) -> None:
     """Register a collection of micrographs or volumes; no voxel or pixel is read.
@@ -229,6 +232,7 @@ def add(
             "packing_cube_um": packing_cube_um,
             "contact_ring_um": contact_ring_um,
         },
+        detachment={"group_by": group_by, "size_classes": size_classes},
     )
     for line in (*registered.lines(), *annotated):
         notes.print(line)

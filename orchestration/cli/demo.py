@@ -58,6 +58,19 @@ QUERIES = (
         """,
     ),
     (
+        "Detachment by cycles and size: the phantoms have no law of it, and none is found",
+        """
+        SELECT group_by, group_name, size_class, diameter_lower_um, diameter_upper_um,
+               whole_particle_count AS particles, volume_count AS volumes, detachment_mean,
+               detachment_standard_error, c.effect_size, c.p_holm
+        FROM detachment_groups g LEFT JOIN detachment_comparisons c
+          ON c.dataset = g.dataset AND c.compared_by = 'group' AND c.level = 'particles'
+         AND c.second_name = g.group_name
+         AND c.within = if(g.size_class = 0, 'all', g.size_class::VARCHAR)
+        WHERE group_name <> 'all' ORDER BY size_class, group_name
+        """,
+    ),
+    (
         "The ten most damaged particles with their volume and depth",
         """
         SELECT cycles, particle_id, damage, volume_um3, z_um, depth_fraction

@@ -16,6 +16,7 @@ RUN_SECONDS = 180
 
 FOUND = ("image_faults", "near_duplicates", "label_issues", "confounders", "drift")
 """What may well be nothing, as in these phantoms, and then has no picture."""
+DETACHMENT = ("phase_peaks", "conduction_maps", "detachment_groups")
 GROUPS = {
     "datasets": "catalogue",
     "samples": "catalogue",
@@ -31,12 +32,13 @@ GROUPS = {
     "particles_3d": "particles",
     "contacts": "particles",
     "electrode_statistics": "particles",
+    **dict.fromkeys(DETACHMENT, "particles"),
     **dict.fromkeys(FOUND, "quality"),
 }
 OF_MODELS = {"training_sets", "trained_models"}
 OF_ANNOTATED = {"particle_annotations", "segmentation_scores"}
 """Empty where nothing is annotated, as here."""
-OF_VOLUMES = {"volumes", "particle_labels_3d", "particles_3d", "contacts"}
+OF_VOLUMES = {"volumes", "particle_labels_3d", "particles_3d", "contacts", *DETACHMENT}
 RUNS = """{ runsOrError(limit: 100) { ... on Runs { results {
     runId status tags { key value } } } } }"""
 

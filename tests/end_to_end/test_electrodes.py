@@ -17,11 +17,20 @@ import graindex
 from graindex.store import Store
 from models.phantoms.electrode import ElectrodePlan, plan, render
 from models.phantoms.electrode_config import cycled_electrode
+from models.phantoms.tomography import DENSITIES, UINT16_RANGE
 from orchestration.cli.demo_collections import ELECTRODES, register_electrodes, write_electrodes
 from orchestration.cli.main import main
 from tests.end_to_end.commands import by_asset
 
-DERIVED = ("particle_labels_3d", "particles_3d", "contacts", "electrode_statistics")
+DERIVED = (
+    "particle_labels_3d",
+    "particles_3d",
+    "contacts",
+    "electrode_statistics",
+    "phase_peaks",
+    "conduction_maps",
+    "detachment_groups",
+)
 Rows = list[dict[str, Any]]
 
 
@@ -152,6 +161,50 @@ def test_statistics_agree_with_the_planted_electrode(
         assert sum(fractions) == pytest.approx(1, abs=1e-12)
         whole = made.truth["equivalent_diameter_um"][~made.truth["touches_border"]]
         assert values[cycles, "diameter_d50_number"] == pytest.approx(np.median(whole), rel=0.05)
+
+
+def test_detachment_is_grouped_by_cycles_and_nothing_planted_is_found(
+    electrodes: Electrodes,
+) -> None:
+    groups = electrodes.sql("SELECT * FROM detachment_groups WHERE size_class = 0")
+    told = {row["group_name"]: (row["group_by"], row["volume_count"]) for row in groups}
+    assert told == {"10": ("cycles", 1), "50": ("cycles", 1), "all": ("cycles", 2)}
+    (found,) = electrodes.sql(
+        "SELECT * FROM detachment_comparisons WHERE compared_by = 'group' AND within = 'all'"
+    )
+    assert found["level"] == "particles" and found["p_value"] > 0.05
+    follows = electrodes.sql(
+        "SELECT * FROM detachment_correlations "
+        "WHERE x_attribute = 'detachment' AND correlated_of = 'volume'"
+    )
+    assert len(follows) == 2
+    assert all(row["slope_lower"] < 0 < row["slope_upper"] for row in follows)
+
+
+def test_peaks_of_phases_lie_at_their_densities(electrodes: Electrodes) -> None:
+    low, high = UINT16_RANGE
+    rows = electrodes.sql("SELECT * FROM phase_peaks ORDER BY volume_id, phase")
+    assert len(rows) == 2 * len(DENSITIES)
+    for row in rows:
+        density = low + row["peak_grey"] * (high - low) / 65535
+        # fringes and the spread of particles move peaks a little
+        assert density == pytest.approx(DENSITIES[row["phase"]], abs=0.08)
+    width = {row["phase_name"]: row["fwhm_grey"] * (high - low) / 65535 for row in rows[:4]}
+    assert width["phase 3"] == pytest.approx(0.053, abs=0.01)  # noise alone
+    assert width["particles"] > 2 * width["phase 3"]
+
+
+def test_figures_of_detachment_become_files(
+    electrodes: Electrodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["detachment", ELECTRODES, "-o", str(tmp_path), "--format", "json"]
+    capsys.readouterr()
+    assert main([*words, "--home", str(electrodes.home)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["group_name"] for row in rows} == {"10", "50", "all"}
+    names = sorted(file.name.split("_")[0] for file in tmp_path.iterdir())
+    assert names == ["conduction", "conduction", "density", "detachment", "phase"]
+    assert all(file.stat().st_size > 10_000 for file in tmp_path.iterdir())
 
 
 def test_a_second_run_computes_nothing(

@@ -33,6 +33,9 @@ GROUPS = {
     "particles_3d": "particles",
     "contacts": "particles",
     "electrode_statistics": "particles",
+    "phase_peaks": "particles",
+    "conduction_maps": "particles",
+    "detachment_groups": "particles",
     "image_faults": "quality",
     "near_duplicates": "quality",
     "label_issues": "quality",
@@ -56,7 +59,15 @@ OF_IMAGES = {
     "confounders",
     "drift",
 }
-OF_VOLUMES = {"volumes", "particle_labels_3d", "particles_3d", "contacts"}
+OF_VOLUMES = {
+    "volumes",
+    "particle_labels_3d",
+    "particles_3d",
+    "contacts",
+    "phase_peaks",
+    "conduction_maps",
+    "detachment_groups",
+}
 PHYSICAL = {
     ("particles_2d", "areas_are_pixels"),
     ("particles_2d", "discs_are_roundest"),
