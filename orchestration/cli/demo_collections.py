@@ -6,7 +6,7 @@ Out of scope: showing what can be asked of them (`orchestration.cli.demo`).
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,8 +172,8 @@ def _write_image(target: Path, config: "SemPhantom | CathodePhantom") -> None:
     _put(target, buffer.getvalue())
 
 
-def write_electrodes(folder: Path) -> int:
-    """Render the electrodes where they are missing; returns how many were made.
+def write_electrodes(folder: Path, stages: Sequence[Literal[10, 50]] = _CYCLES) -> int:
+    """Render the electrodes of some stages where they are missing; returns how many were made.
 
     Each is a tomogram and its phases, two OME-TIFFs that state the voxel size.
     """
@@ -181,7 +181,7 @@ def write_electrodes(folder: Path) -> int:
     from models.phantoms.electrode_config import cycled_electrode
     from models.phantoms.tomography import as_uint16, tomogram
 
-    names = {cycles: f"after_{cycles}_cycles" for cycles in _CYCLES}
+    names = {cycles: f"after_{cycles}_cycles" for cycles in stages}
     missing = [
         cycles
         for cycles, name in names.items()

@@ -93,10 +93,10 @@ def new_page(browser: Browser, url: str, height: int = 900) -> Page:
 
 
 def make_home(home: Path, images: int) -> tuple[Store, Path]:
-    """A home with the demo's collections, materialised; returns its store and the SEM folder."""
+    """A home with images and an electrode of the demo, materialised; its store and SEM folder."""
     folder, electrodes = home / "demo" / SEM, home / "demo" / ELECTRODES
     write_sem(folder, images)
-    write_electrodes(electrodes)
+    write_electrodes(electrodes, [10])
     store = init_store(home)
     register_sem(store, folder)
     register_electrodes(store, electrodes)
