@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """The UI of a home with a few phantoms."""
     home = tmp_path_factory.mktemp("home")
-    store, folder = make_home(home, IMAGES)
+    store, folder = make_home(home, IMAGES, [10])
     with serve(home, home.with_name("ui.log")) as url:
         yield Ui(url, store, folder)
 

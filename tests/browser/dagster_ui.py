@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -92,11 +92,13 @@ def new_page(browser: Browser, url: str, height: int = 900) -> Page:
     return page
 
 
-def make_home(home: Path, images: int) -> tuple[Store, Path]:
-    """A home with images and an electrode of the demo, materialised; its store and SEM folder."""
+def make_home(
+    home: Path, images: int, stages: Sequence[Literal[10, 50]] = (10, 50)
+) -> tuple[Store, Path]:
+    """A home with images and electrodes of the demo, materialised; its store and SEM folder."""
     folder, electrodes = home / "demo" / SEM, home / "demo" / ELECTRODES
     write_sem(folder, images)
-    write_electrodes(electrodes, [10])
+    write_electrodes(electrodes, stages)
     store = init_store(home)
     register_sem(store, folder)
     register_electrodes(store, electrodes)
