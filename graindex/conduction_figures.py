@@ -26,7 +26,7 @@ _SURROUNDINGS = {
 _CONTACT = COLOURS[1]
 _ARROW = "#aaaaaa"  # white lines, in the legend
 _LEVELS = 8
-_STREAMS = 0.7  # how densely lines follow the shortest way
+_STREAMS = 0.5  # how densely lines follow the shortest way
 
 
 def conduction_figure(found: ConductionMap, *, title: str, row: Mapping[str, Any]) -> bytes:

@@ -199,7 +199,7 @@ def _correlation_rows(grouped: GroupedVolumes) -> Iterator[Record]:
     if grouped.group_by == BY_VOLUME:
         parts = parts[-1:]  # groups are volumes, which follow
     for number, one in enumerate(grouped.volumes):
-        parts.append(("volume", one.path, whole.volume == number))
+        parts.append(("volume", one.volume_id, whole.volume == number))
     for (of, name, chosen), (x, y) in ((part, pair) for part in parts for pair in PAIRS):
         first, second = whole.values[x][chosen], whole.values[y][chosen]
         used = np.isfinite(first) & np.isfinite(second)

@@ -125,7 +125,7 @@ def _group_figure(grouped: GroupedVolumes, rows: Sequence[Record]) -> bytes:
         low, high = whole.sizes_um(size_class)
         title = f"{low:.3g}–{high:.3g} µm" if size_class else "all sizes"
         axes.set_title(title, fontsize=10)
-        axes.set_xticks(range(len(names)), [_counted(rows, n, size_class) for n in names])
+        axes.set_xticks(range(len(names)), [_counted(grouped, rows, n, size_class) for n in names])
         axes.tick_params(axis="x", labelsize=8)
         plain(axes)
     by = "volume" if grouped.group_by == BY_VOLUME else spoken(grouped.group_by)
@@ -156,9 +156,11 @@ def _violin(axes: "Axes", place: int, values: Any, row: Record) -> None:
         )
 
 
-def _counted(rows: Sequence[Record], name: str, size_class: int) -> str:
+def _counted(grouped: GroupedVolumes, rows: Sequence[Record], name: str, size_class: int) -> str:
     (row,) = [r for r in rows if (r["group_name"], r["size_class"]) == (name, size_class)]
-    return f"{_short(name)}\nn {row['whole_particle_count']}, v {row['volume_count']}"
+    return (
+        f"{_short(grouped.spoken(name))}\nn {row['whole_particle_count']}, v {row['volume_count']}"
+    )
 
 
 def _density_figure(grouped: GroupedVolumes, rows: Mapping[str, Sequence[Record]]) -> bytes:
@@ -182,7 +184,13 @@ def _density_figure(grouped: GroupedVolumes, rows: Mapping[str, Sequence[Record]
         if row is not None and row["slope"] is not None:
             ends = np.array([x.min(), x.max()])
             line = row["intercept"] + row["slope"] * ends
-            left.plot(ends, line, color=COLOURS[place], linewidth=2, label=_line(name, row))
+            left.plot(
+                ends,
+                line,
+                color=COLOURS[place],
+                linewidth=2,
+                label=_line(grouped.spoken(name), row),
+            )
     total = _correlation(rows[CORRELATIONS], grouped, ALL)
     left.set_title(_line("all", total) if total else "", fontsize=9, loc="left")
     left.set_xlabel(

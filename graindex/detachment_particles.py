@@ -41,7 +41,7 @@ class GroupedVolume:
     Attributes:
         volume_id: its key.
         path: in the collection.
-        group: name of its group.
+        group: name of its group: a value, or its own key, so that it goes when it is withdrawn.
     """
 
     volume_id: str
@@ -68,6 +68,10 @@ class GroupedVolumes:
     refused: Mapping[str, str]
     size_classes: int
     particles: StoredParticles
+
+    def spoken(self, name: str) -> str:
+        """A group for people: paths instead of keys."""
+        return {one.volume_id: one.path for one in self.volumes}.get(name, name)
 
     @property
     def input_hash(self) -> str:
@@ -148,7 +152,9 @@ def grouped_volumes(store: "Store", recipe: Recipe) -> GroupedVolumes:
     refused |= {one.path: message for one in missing}
     used = [one for one in usable if one.path not in refused]
     names = {path: _name(value) for path, value in values.items()}
-    told = sorted({values[one.path] for one in used}, key=lambda v: (isinstance(v, str), v))
+    told = list(dict.fromkeys(values[one.path] for one in used))
+    if group_by != BY_VOLUME:  # which stand in the order of their paths
+        told.sort(key=lambda value: (isinstance(value, str), value))
     return GroupedVolumes(
         group_by=group_by,
         volumes=tuple(GroupedVolume(one.volume_id, one.path, names[one.path]) for one in used),
@@ -188,7 +194,7 @@ def _grouping(
         values = of(column)
         if None not in values.values() and len(set(values.values())) > 1:
             return column, values
-    return BY_VOLUME, {one.path: one.path for one in volumes}
+    return BY_VOLUME, {one.path: one.volume_id for one in volumes}
 
 
 def _name(value: object) -> str:

@@ -10,7 +10,7 @@ _JIANG = "Jiang et al., Nat. Commun. 11 (2020) 2310"
 
 _GROUPS = (
     text("group_by", "Column of `samples` that groups volumes, such as c_rate; `volume` without."),
-    text("group_name", "Value of that column, or path of the volume; `all` for all of them."),
+    text("group_name", "Value of that column, or `volume_id`; `all` for all of them."),
     count("size_class", "Number of the class of equal counts by diameter, from 1; 0 of all sizes."),
     number("diameter_lower_um", "µm", "Least diameter of the size class.", lower=0),
     number("diameter_upper_um", "µm", "Greatest diameter of the size class.", lower=0),

@@ -154,7 +154,7 @@ def test_density_follows_detachment_by_the_planted_slope(rated):
     found = rows_of(rated, CORRELATIONS, **wanted)
     assert sorted((r["correlated_of"], r["group_name"]) for r in found) == sorted(
         [("all", "all"), ("group", "0.1"), ("group", "1")]
-        + [("volume", f"{name}.tif") for name in RATES]
+        + [("volume", key(name)) for name in RATES]
     )
     for row in found:
         assert row["slope_lower"] < -400 < row["slope_upper"]
@@ -190,7 +190,7 @@ def test_without_a_rate_each_volume_stands_by_itself(store):
     refresh(store)
     assert {row["group_by"] for row in rows_of(store, GROUPS)} == {"volume"}
     assert {row["group_name"] for row in rows_of(store, GROUPS)} == {
-        "all", *(f"{name}.tif" for name in RATES)
+        "all", *map(key, RATES)
     }  # fmt: skip
     assert {row["level"] for row in rows_of(store, COMPARISONS)} == {"particles"}
     keys = [(r["correlated_of"], r["group_name"]) for r in rows_of(store, CORRELATIONS)]
