@@ -21,6 +21,7 @@ from graindex.trained.drivers import (
 from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.latent import Latent, latent_of
 from graindex.trained.learning import Learning, refuse_the_label
+from graindex.trained.poor_rows import refuse_constant_features
 from graindex.trained.scores import (
     Scored,
     fit_final,
@@ -93,6 +94,7 @@ def fit_rows(
         ModelError: the rows do not allow a fit, or do not tell what is asked of its drivers.
     """
     refuse_the_label(learning)
+    refuse_constant_features(learning)
     refuse_what_cannot_be_told(store, learner, learning, definition.explain)
     left_out = score_left_out(learning, learner, definition.seed)
     features = learning.fit_features(learning.final)

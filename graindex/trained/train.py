@@ -41,6 +41,7 @@ from graindex.trained.learning import Learning, learning_of, training_set_of, wa
 from graindex.trained.methods import METHODS, all_parameters, learner_of
 from graindex.trained.networks import fit_network
 from graindex.trained.over_images import over_images
+from graindex.trained.poor_rows import poor_row_warnings
 from graindex.trained.report import report_page
 from graindex.trained.scores import curve_records
 from graindex.trained.shortcuts import shortcut_warnings
@@ -183,6 +184,7 @@ def _artefact(
         interval=describe(),
         warnings=(
             *warnings_of(learning),
+            *poor_row_warnings(learning),
             *shortcut_warnings(fit.metrics, METHODS[definition.method].headline),
             *licence_warnings(data),
         ),

@@ -172,19 +172,33 @@ def _instants(acquired: pa.ChunkedArray, zone: str) -> Times:
 
 
 def _transformed(request: LabelRequest, labels: pa.Table) -> pa.Table:
+    numbers = labels["label_number"]
+    known = pc.is_finite(numbers)  # null where the label is a class
+    _refuse(request, labels, pc.invert(known), "is not finite for", "correct or withdraw them")
     if request.transform is None:
         return labels
-    wrong = labels.filter(pc.less_equal(labels["label_number"], 0))
-    if wrong.num_rows:
-        first = ", ".join(wrong["entity_id"].slice(0, _SHOWN).to_pylist())
-        message = (
-            f"label {request.name!r} is not above zero for {wrong.num_rows} entities ({first}"
-            f"{', …' if wrong.num_rows > _SHOWN else ''}); log10 needs it to be"
-        )
-        raise LabelError(message)
+    low = pc.less_equal(numbers, 0)
+    _refuse(request, labels, low, "is not above zero for", "log10 needs it to be")
     place = labels.schema.get_field_index("label_number")
     numbers = pa.array(np.log10(labels["label_number"].to_numpy()))
     return labels.set_column(place, "label_number", numbers)
+
+
+def _refuse(
+    request: LabelRequest, labels: pa.Table, wrong: pa.ChunkedArray, what: str, advice: str
+) -> None:
+    """Refuse labels that a mask names.
+
+    Raises:
+        LabelError: there are any.
+    """
+    rows = labels.filter(wrong)
+    if not rows.num_rows:
+        return
+    first = ", ".join(rows["entity_id"].slice(0, _SHOWN).to_pylist())
+    more = ", …" if rows.num_rows > _SHOWN else ""
+    message = f"label {request.name!r} {what} {rows.num_rows} entities ({first}{more}); {advice}"
+    raise LabelError(message)
 
 
 def _counts(request: LabelRequest, at: Times, contested: int, past: int) -> list[str]:
