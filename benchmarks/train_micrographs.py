@@ -74,7 +74,7 @@ METHODS = {
         "micrographs",
         "mask_rcnn_emps",
         "models.segment.mask_rcnn.artefact",
-        16,
+        32,
         {
             "title": "Particles in electron micrographs, by Mask R-CNN",
             "use": USE,

@@ -46,13 +46,13 @@ class MaskRcnnLearner:
 
     published: bool = False
     weights: str | None = None
-    epochs: int = 16
+    epochs: int = 32
     steps: int = 50
     batch: int = 4
     patch_px: int = 192
     learning_rate: float = 3e-2
     final_learning_rate: float = 3e-3
-    patience: int = 8
+    patience: int = 16
     phantoms: float = 0.25
     validation_fraction: float = 0.12
     device: str = "cpu"
