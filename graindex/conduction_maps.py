@@ -43,8 +43,8 @@ Record = dict[str, Any]
 def refresh_maps(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     """Bring the maps of a collection up to date, volume by volume; a lost picture is drawn again.
 
-    A volume without phases, or without a whole particle that has a path to binder, is refused with
-    the reason; the others go on.
+    A volume without a whole particle that has a path to binder is refused with the reason, and so
+    is one without phases where others have them; the others go on.
     """
     dataset = recipe.dataset
     particles = StoredParticles(store, "particles_3d", "volume_id", dataset, _COLUMNS)
@@ -59,7 +59,7 @@ def refresh_maps(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     refused = {
         one.path: "no phases, by which binder is told: put a file named like NAME_phases beside it"
         for one in labelled
-        if one.volume_id not in wanted
+        if wanted and one.volume_id not in wanted
     }
     todo = [one for one in labelled if one.volume_id in wanted and one.volume_id not in have]
     records = []

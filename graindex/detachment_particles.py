@@ -139,10 +139,12 @@ class WholeParticles:
 def grouped_volumes(store: "Store", recipe: Recipe) -> GroupedVolumes:
     """The volumes of a collection whose particles have a detachment, in groups.
 
-    Those without phases, with particles that are not measured, or without a value of the column
-    that groups are by, are refused with the reason.
+    Those with particles that are not measured, or without a value of the column that groups are by,
+    are refused with the reason, and so are those without phases where others have them.
     """
     labelled = labelled_volumes(store, recipe)
+    if all(one.volume["phases_hash"] is None for one in labelled):
+        labelled = []  # nobody forgot a file
     particles = StoredParticles(store, "particles_3d", "volume_id", recipe.dataset, COLUMNS)
     refused = {one.path: why for one in labelled if (why := _unusable(one, particles)) is not None}
     usable = sorted((one for one in labelled if one.path not in refused), key=lambda o: o.path)

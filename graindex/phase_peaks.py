@@ -36,7 +36,7 @@ Volume = Mapping[str, Any]
 def refresh_peaks(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     """Bring the peaks of a collection up to date, volume by volume.
 
-    Volumes without grey values or phases are refused with the reason; the others go on.
+    Volumes without grey values or phases are refused with the reason where others have them.
     """
     dataset, names = recipe.dataset, phase_names(recipe)
     volumes = store.lake.read("volumes", dataset).to_pylist()
@@ -44,7 +44,9 @@ def refresh_peaks(store: "Store", recipe: Recipe, *, author: str) -> Outcome:
     before = store.lake.read(_PEAKS, dataset)
     kept = standing(before, "volume_id", wanted, PEAKS_CODE_VERSION)
     have = set(kept["volume_id"].to_pylist())
-    refused = {row["path"]: why for row in volumes if (why := _missing(row)) is not None}
+    refused = {}
+    if wanted:  # in a collection that has neither anywhere, nobody forgot a file
+        refused = {row["path"]: why for row in volumes if (why := _missing(row)) is not None}
     todo = [row for row in volumes if row["volume_id"] in wanted and row["volume_id"] not in have]
     fresh: list[dict[str, pa.Table]] = []
     report(_PEAKS, 0, len(todo))

@@ -232,6 +232,13 @@ def test_volumes_that_cannot_be_used_are_named_and_the_others_go_on(store):
     assert refresh(store, group_by="no_such_column").rows == 0
 
 
+def test_a_collection_without_any_phases_lacks_nothing(store):
+    volumes = [a_volume(name, phases_hash=None) for name in ("slow a", "fast a")]
+    write(store, DATASET, specimens({"slow a": 0.1, "fast a": 1.0}), *volumes)
+    outcome = refresh(store)
+    assert (outcome.rows, outcome.refused) == (0, {})
+
+
 def test_nothing_to_compare_is_said_in_words(store):
     outcome = refresh(store)
     assert (outcome.rows, outcome.computed) == (0, 0)

@@ -112,6 +112,13 @@ def test_peaks_are_kept_until_voxels_or_names_change(store):
     assert store.read("phase_histograms", "a").num_rows == 0
 
 
+def test_a_collection_without_any_phases_lacks_nothing(store):
+    grey = [r for r in store.read("volumes", "a").to_pylist() if r["path"] == "grey.tif"]
+    write_volumes(store, "a", grey)
+    assert (peaks(store).rows, peaks(store).refused) == (0, {})
+    assert (maps(store).rows, maps(store).refused) == (0, {})
+
+
 def test_lost_voxels_are_named(store):
     (volume,) = [r for r in store.read("volumes", "a").to_pylist() if r["path"] == "both.tif"]
     store.volume_store.remove("grey", volume["grey_hash"])

@@ -221,7 +221,7 @@ def test_descriptors_are_given_for_files(store, tmp_path):
         ({"label": "crowd"}, "choose image-classifier"),
         (CLASSES | {"label": "conductivity_s_per_cm"}, "choose image-network"),
         ({"explain": {"draws": 2}}, "its method does not tell"),
-        (JOINED | {"feature_set": "constant"}, "descriptor 0 is 5 in every image"),
+        (JOINED | {"feature_set": "constant"}, "feature 'flat' is 5 in every row"),
         ({"where": "sample = 'S3'", "split": "none"}, "every image has the target"),
     ],
 )
