@@ -19,11 +19,9 @@ from graindex.features.registry import register_feature_set
 from graindex.files import sha256
 from graindex.trained.definition import ModelDefinition
 from graindex.trained.methods import METHODS
-from graindex.training import plain_images
-from graindex.training.annotated import FEATURES
+from graindex.training import annotated, plain_images
 from graindex.training.assembling import described
 from graindex.training.duplicates import duplicates_of
-from graindex.training.plain_images import PLAIN_IMAGES
 from graindex.training.splits import assign, learning_rows
 from graindex.training.training_set import TrainingSet, build_training_set
 from models.learn.evaluation import Fold
@@ -34,6 +32,9 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 Evaluation = Literal["cross-validation", "test", "train"]
+OF_IMAGES = {one.name: one for one in (annotated.FEATURES, plain_images.FEATURES)}
+"""Feature sets of methods that look at images themselves, by name: nobody has to register them."""
+
 _FEW_GROUPS = 10
 _MOST_CLASSES = 20
 _MEASURED = ("particles_2d", "particles_3d")
@@ -125,10 +126,8 @@ def training_set_of(store: "Store", definition: ModelDefinition, *, author: str)
     Raises:
         GraindexError: its features, labels or split are wrong.
     """
-    if METHODS[definition.method].kind == "particles":
-        register_feature_set(store, FEATURES, author=author)
-    if definition.feature_set == PLAIN_IMAGES:
-        register_feature_set(store, plain_images.FEATURES, author=author)
+    if definition.feature_set in OF_IMAGES:
+        register_feature_set(store, OF_IMAGES[definition.feature_set], author=author)
     return build_training_set(store, definition.request())
 
 

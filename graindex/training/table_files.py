@@ -5,6 +5,7 @@ Out of scope: which tables.
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,19 @@ def _described(name: str) -> dict[str, str] | None:
     return {"description": field.description} | ({"unit": field.unit} if field.unit else {})
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        InputError: it cannot be made, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{folder} cannot be made a folder: {error.strerror or error}"
+        raise InputError(message) from error
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all.
 
@@ -74,4 +88,5 @@ def write_whole(path: Path, data: bytes) -> None:
         message = f"{path} cannot be written: {error.strerror or error}"
         raise InputError(message) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # as where a file stands for a folder
+            aside.unlink(missing_ok=True)

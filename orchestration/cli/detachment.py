@@ -86,21 +86,25 @@ def detachment(
 
     docs/how-to/detachment.md tells the tables behind it and their columns.
     """
+    from graindex.errors import InputError
     from graindex.store import open_store
 
     store = open_store(home)
-    store.recipe(dataset)
+    if store.recipe(dataset).kind != "volumes":
+        message = f"{dataset} is of micrographs, and detachment is of volumes with phases"
+        raise InputError(message)
     rows = store.lake.read("detachment_groups", dataset).to_pylist()
     if not rows:
         notes.print(f"{dataset} has no detachment yet: run graindex materialize, and see refused")
-    emit(rows, how, _GROUP_COLUMNS, f"Detachment of {dataset}")
     if output is not None:
         for file in _write_figures(store, dataset, output):
             notes.print(f"{file} written")
+    emit(rows, how, _GROUP_COLUMNS, f"Detachment of {dataset}")
 
 
 def _write_figures(store: "Store", dataset: str, folder: Path) -> list[Path]:
     from graindex.detachment_figures import detachment_figures, peak_figure
+    from graindex.training.table_files import make_folder, write_whole
 
     recipe = store.recipe(dataset)
     volumes = store.lake.read("volumes", dataset).to_pylist()
@@ -113,9 +117,9 @@ def _write_figures(store: "Store", dataset: str, folder: Path) -> list[Path]:
     for row in store.lake.read("conduction_maps", dataset).to_pylist():
         name = f"conduction_{row['volume_id']}_particle_{row['label']}.jpg"
         figures[name] = store.files.get(row["overlay"])
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name, picture in figures.items():
-        (folder / name).write_bytes(picture)
+        write_whole(folder / name, picture)
     return [folder / name for name in figures]
 
 
@@ -145,6 +149,7 @@ def correlate(
     the maps' autocorrelation leaves.
     """
     from graindex.map_files import MapFiles, as_record, correlate_files, map_figure
+    from graindex.training.table_files import write_whole
 
     if thickness is not None and (thickness_a or thickness_b):
         message = "give one thickness of both, or one of each with --thickness-a and --thickness-b"
@@ -155,7 +160,7 @@ def correlate(
     files = MapFiles(map_a, map_b, thickness or thickness_a, thickness or thickness_b, mask)
     with progress_bars():
         found = correlate_files(files)
-    emit([as_record(files, found)], how, _MAP_COLUMNS, "Registered maps")
     if output is not None:
-        output.write_bytes(map_figure(files, found))
+        write_whole(output, map_figure(files, found))
         notes.print(f"{output} written")
+    emit([as_record(files, found)], how, _MAP_COLUMNS, "Registered maps")

@@ -50,13 +50,14 @@ def train(
     from graindex.store import open_store
     from graindex.trained.definition import load_definition, read_definition, save_definition
     from graindex.trained.kept import kept_model
+    from graindex.trained.learning import OF_IMAGES
     from graindex.trained.methods import METHODS
 
     store = open_store(home)
     if config is not None:
         save_definition(store.location, read_definition(config, name))
     definition = load_definition(store.location, name)
-    if METHODS[definition.method].kind != "particles":  # which look at the images themselves
+    if definition.feature_set not in OF_IMAGES:
         registered_feature_set(store, definition.feature_set)  # a wrong name is a wrong command
     from orchestration.run import run_models
 

@@ -9,7 +9,7 @@ import math
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -153,7 +153,8 @@ def write_table(rows: "pa.Table", output: Path) -> None:
         message = f"{output} cannot be written: {error.strerror or error}"
         raise InputError(message) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # as where a file stands for a folder
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager

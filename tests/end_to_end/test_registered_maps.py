@@ -83,6 +83,8 @@ def test_a_mask_leaves_pixels_out_and_both_may_be_divided(folder, capsys):
         (["density.tif", "torn.npy"], "torn.npy is no NPY file of numbers"),
         (["density.tif", "words.npy"], "words.npy holds <U1"),
         (["density.tif", "state.npy", "-o", "figure.pdf"], "is no PNG"),
+        (["density.tif", "state.npy", "-o", "gone/figure.png"], "figure.png cannot be written"),
+        (["density.tif", "state.npy", "-o", "state.npy/a.png"], "a.png cannot be written"),
         (["a.tif", "b.tif", "--thickness", "c.tif", "--thickness-a", "d.tif"], "one thickness"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from graindex.errors import GraindexError, OriginalError
@@ -23,6 +24,7 @@ from graindex.trained.kept import kept_model, run_of, stored_page
 from graindex.trained.predict import predict
 from graindex.trained.replay import replay
 from graindex.trained.train import train_model
+from tests.end_to_end.commands import run_here
 from tests.graindex.trained.conftest import fit
 from tests.graindex.training.catalogued import Collection
 
@@ -97,6 +99,7 @@ def home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns = {"columns": [f"samples.{column}"]}
         definition = {"name": name, "entity": "micrograph", "features": [columns]}
         register_feature_set(store, make_feature_set(definition), author="test")
+    shutil.copytree(folder / "home", folder / "untrained")
     train_model(store, model(), author="test")
     train_model(store, model(**CLASSES), author="test")
     return folder / "home"
@@ -178,6 +181,17 @@ def test_the_page_of_classes_shows_what_speaks_for_each(store):
     assert "Where it looks" in page
     assert page.count("data:image/png") == 4  # result, one image of each class, curves
     assert "many: S" in page
+
+
+@pytest.mark.parametrize("fields", [SEES, CLASSES])
+def test_a_command_trains_where_nobody_registered_a_feature_set(home, tmp_path, fields):
+    shutil.copytree(home.with_name("untrained"), tmp_path / "home")
+    quick = {"parameters": SEES["parameters"] | {"epochs": 1}, "split": {"kind": "kfold"}}
+    config = tmp_path / "told.yaml"
+    config.write_text(yaml.safe_dump(fields | quick | {"name": "told"}))
+    answer = run_here("train", "told", "--config", config, home=tmp_path / "home")
+    assert answer.code == 0, answer
+    assert "told@1 trained" in answer.err
 
 
 @pytest.mark.slow
