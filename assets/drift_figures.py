@@ -3,13 +3,13 @@
 Out of scope: figures of particles (`assets.figures`).
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graindex.drift import Compared
+from graindex.pictures import new_figure, png
 from models.measure.distribution_shift import Shift
 
 if TYPE_CHECKING:
@@ -23,20 +23,14 @@ _PART, _REFERENCE = "#D55E00", "#0072B2"  # Okabe and Ito
 
 def drift_panels(found: Sequence[tuple[Compared, Shift]]) -> bytes:
     """Cumulative shares of each pair of parts, one panel each, as PNG; (N,) panels, N ≥ 1."""
-    # Half a second to import, and it looks into the user's cache for fonts: not when Dagster loads.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     rows = -(-len(found) // _COLUMNS)
-    size = (_PANEL_IN[0] * _COLUMNS, _PANEL_IN[1] * rows)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    figure = new_figure(_PANEL_IN[0] * _COLUMNS, _PANEL_IN[1] * rows, _DPI)
     grid = figure.subplots(rows, _COLUMNS, squeeze=False)
     for axes, (compared, shift) in zip(grid.flat, found, strict=False):
         _draw(axes, compared, shift)
     for axes in grid.flat[len(found) :]:
         axes.set_axis_off()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+    return png(figure)
 
 
 def _draw(axes: "Axes", compared: Compared, shift: Shift) -> None:

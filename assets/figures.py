@@ -4,7 +4,6 @@ Out of scope: pictures of images and volumes (`assets.previews`).
 """
 
 import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
+from graindex.pictures import COLOURS, new_figure, nothing, png, short
 from models.measure.size_distribution import log_edges, weighted_quantiles
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ Floats = npt.NDArray[np.float64]
 
 _DPI = 100
 _WIDTH_PX = 900
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
-_GREY = "#666666"
-_PALETTE = 96  # colours that are kept: a third of the bytes, and no difference to be seen
 _CLASSES = (6, 24)  # of histograms, with few and with many rows
 _LETTERS = 36
 _POINTS = 500  # of a cumulative curve: more than there are pixels to show them
@@ -69,7 +65,7 @@ def size_distribution(
     whole = pc.and_(pc.invert(table["touches_border"]), pc.greater(table[column], 0))
     table = table.filter(whole)
     if not table.num_rows:
-        return _nothing("no whole particles")
+        return nothing("no whole particles")
     unit = "µm" if column.endswith("_um") else "px"
     solid = "volume_um3" in table.column_names
     figure, (left, right) = _panels()
@@ -101,7 +97,7 @@ def size_distribution(
         _log_x(axes, edges[0], edges[-1])
         axes.set_xlabel(f"equivalent diameter ({unit})")
     _legend(figure, right)
-    return _png(figure)
+    return png(figure)
 
 
 def profile(table: pa.Table, *, names: Mapping[str, str]) -> bytes:
@@ -111,7 +107,7 @@ def profile(table: pa.Table, *, names: Mapping[str, str]) -> bytes:
         table: rows of `electrode_statistics`.
         names: what to call each volume, by `entity_id`; the first six of them are drawn.
     """
-    drawn = list(names)[: len(_COLOURS)]
+    drawn = list(names)[: len(COLOURS)]
     known = pc.and_(
         pc.is_in(table["entity_id"], value_set=pa.array(drawn, pa.string())),
         pc.and_(pc.is_valid(table["value"]), pc.greater(table["bin"], 0)),
@@ -119,8 +115,8 @@ def profile(table: pa.Table, *, names: Mapping[str, str]) -> bytes:
     table = table.filter(known)
     told = {"damage_against_depth": "depth", "damage_against_size": "size"}
     if not table.filter(pc.is_in(table["statistic"], value_set=pa.array(list(told)))).num_rows:
-        return _nothing("no damage by depth or size")
-    figure = _figure(_WIDTH_PX / _DPI, 4.6)
+        return nothing("no damage by depth or size")
+    figure = new_figure(_WIDTH_PX / _DPI, 4.6, _DPI)
     grid = figure.subplots(2, 2, sharex="col", height_ratios=(3, 1))
     for column, (statistic, word) in enumerate(told.items()):
         upper, lower = grid[:, column]
@@ -136,7 +132,7 @@ def profile(table: pa.Table, *, names: Mapping[str, str]) -> bytes:
     if size.num_rows:
         _log_x(grid[1, 1], pc.min(size["bin_lower"]).as_py(), pc.max(size["bin_upper"]).as_py())
     _legend(figure, grid[0, 0] if grid[0, 0].lines else grid[0, 1])
-    return _png(figure)
+    return png(figure)
 
 
 def contact_histogram(table: pa.Table, *, labels: Mapping[str, str] | None = None) -> bytes:
@@ -148,7 +144,7 @@ def contact_histogram(table: pa.Table, *, labels: Mapping[str, str] | None = Non
     """
     table = table.filter(pc.greater(table["contact_area_um2"], 0))
     if not table.num_rows:
-        return _nothing("no contacts")
+        return nothing("no contacts")
     figure, (left, right) = _panels()
     edges = _edges(_numbers(table, "contact_area_um2"))
     for group in _groups(table, "volume_id", labels):
@@ -174,19 +170,19 @@ def contact_histogram(table: pa.Table, *, labels: Mapping[str, str] | None = Non
     right.set_ylim(bottom=0)
     right.locator_params(integer=True)
     _legend(figure, right)
-    return _png(figure)
+    return png(figure)
 
 
 def _draw_profile(upper: "Axes", lower: "Axes", table: pa.Table, names: Mapping[str, str]) -> None:
     """Mean with a band of ± one standard deviation, and the counts below, for each volume."""
-    for (key, name), colour in zip(names.items(), _COLOURS, strict=False):
+    for (key, name), colour in zip(names.items(), COLOURS, strict=False):
         rows = table.filter(pc.equal(table["entity_id"], key)).sort_by("bin")
         if not rows.num_rows:
             continue
         low, high, mean = (_numbers(rows, n) for n in ("bin_lower", "bin_upper", "value"))
         std = np.nan_to_num(_numbers(rows, "std"))
         middle = (low + high) / 2
-        upper.plot(middle, mean, "o-", color=colour, lw=2, ms=5, label=_short(name))
+        upper.plot(middle, mean, "o-", color=colour, lw=2, ms=5, label=short(name, _LETTERS))
         upper.fill_between(
             middle, np.maximum(mean - std, 0), mean + std, color=colour, alpha=0.18, lw=0
         )
@@ -198,11 +194,11 @@ def _groups(table: pa.Table, by: str | None, labels: Mapping[str, str] | None) -
     names = labels or {}
     keys = [] if by is None else table[by].unique().to_pylist()
     keys.sort(key=lambda key: names.get(key, str(key)))
-    if by is None or not 1 < len(keys) <= len(_COLOURS):
-        yield _Group("" if len(keys) < 2 else f"all {len(keys)}", _COLOURS[0], table)
+    if by is None or not 1 < len(keys) <= len(COLOURS):
+        yield _Group("" if len(keys) < 2 else f"all {len(keys)}", COLOURS[0], table)
         return
-    for key, colour in zip(keys, _COLOURS, strict=False):
-        label = _short(names.get(key, str(key)))
+    for key, colour in zip(keys, COLOURS, strict=False):
+        label = short(names.get(key, str(key)), _LETTERS)
         yield _Group(label, colour, table.filter(pc.equal(table[by], key)))
 
 
@@ -219,15 +215,8 @@ def _steps(axes: "Axes", values: Floats, edges: Floats, group: _Group) -> None:
 
 
 def _panels() -> "tuple[Figure, Sequence[Axes]]":
-    figure = _figure(_WIDTH_PX / _DPI, 3.8)
+    figure = new_figure(_WIDTH_PX / _DPI, 3.8, _DPI)
     return figure, figure.subplots(1, 2)
-
-
-def _figure(width_in: float, height_in: float) -> "Figure":
-    # Half a second to import, and it looks into the user's cache for fonts: not when Dagster loads.
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    return Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
 
 
 def _legend(figure: "Figure", axes: "Axes") -> None:
@@ -270,22 +259,3 @@ def _log_x(axes: "Axes", low: float, high: float) -> None:
 
 def _numbers(rows: pa.Table, column: str) -> Floats:
     return np.asarray(rows[column].to_numpy(), dtype=np.float64)
-
-
-def _short(name: str) -> str:
-    """The end of a name, which tells files of one folder apart."""
-    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
-
-
-def _nothing(words: str) -> bytes:
-    figure = _figure(3.6, 0.7)
-    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=13, color=_GREY)
-    return _png(figure)
-
-
-def _png(figure: "Figure") -> bytes:
-    drawn, kept = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png")
-    picture = Image.open(drawn).convert("RGB").quantize(_PALETTE)
-    picture.save(kept, "PNG", optimize=True)
-    return kept.getvalue()

@@ -17,7 +17,7 @@ from graindex.detachment_particles import (
     GroupedVolumes,
     grouped_volumes,
 )
-from graindex.pictures import COLOURS, GREY, new_figure, nothing, plain, png
+from graindex.pictures import COLOURS, GREY, new_figure, nothing, plain, png, short
 from graindex.recipes import Recipe
 from graindex.trained.units import spoken
 from models.measure.group_statistics import ALL
@@ -75,7 +75,7 @@ def peak_figure(store: "Store", dataset: str, paths: Mapping[str, str]) -> bytes
             axes.plot(grey, share, color=colour, linewidth=1.8, label=_told(row))
             axes.fill_between(grey, share, color=colour, alpha=0.15, linewidth=0)
             axes.plot(_half_height(grey, share, row), [0.5, 0.5], color=colour, linewidth=3)
-        axes.set_title(_short(paths[key]), fontsize=10, loc="left")
+        axes.set_title(short(paths[key], _LETTERS), fontsize=10, loc="left")
         axes.set_ylabel("voxels per highest class")
         axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         plain(axes)
@@ -158,9 +158,8 @@ def _violin(axes: "Axes", place: int, values: Any, row: Record) -> None:
 
 def _counted(grouped: GroupedVolumes, rows: Sequence[Record], name: str, size_class: int) -> str:
     (row,) = [r for r in rows if (r["group_name"], r["size_class"]) == (name, size_class)]
-    return (
-        f"{_short(grouped.spoken(name))}\nn {row['whole_particle_count']}, v {row['volume_count']}"
-    )
+    told = short(grouped.spoken(name), _LETTERS)
+    return f"{told}\nn {row['whole_particle_count']}, v {row['volume_count']}"
 
 
 def _density_figure(grouped: GroupedVolumes, rows: Mapping[str, Sequence[Record]]) -> bytes:
@@ -215,9 +214,9 @@ def _correlation(rows: Sequence[Record], grouped: GroupedVolumes, name: str) -> 
 
 def _line(name: str, row: Record) -> str:
     if row["pearson"] is None:
-        return f"{_short(name)}: n {row['whole_particle_count']}"
+        return f"{short(name, _LETTERS)}: n {row['whole_particle_count']}"
     return (
-        f"{_short(name)}: r {row['pearson']:.2f} ({row['pearson_lower']:.2f} to "
+        f"{short(name, _LETTERS)}: r {row['pearson']:.2f} ({row['pearson_lower']:.2f} to "
         f"{row['pearson_upper']:.2f}), ρ {row['spearman']:.2f}, n {row['whole_particle_count']}"
     )
 
@@ -242,8 +241,3 @@ def _peaks_beside(axes: "Axes", rows: Mapping[str, Sequence[Record]]) -> None:
             axes.text(1.02, row["peak_grey"], told, fontsize=7, color=colour, va="center")
     axes.set_xlim(0, 2.1)
     axes.set_xticks([0, 0.5, 1])
-
-
-def _short(name: str) -> str:
-    """The end of a name, which tells files of one folder apart."""
-    return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from graindex.trained.image_maps import draw_evidence, evidence_in, figure_png
+from graindex.pictures import new_figure, png
+from graindex.trained.image_maps import draw_evidence, evidence_in
 from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.learning import Learning
 from models.learn.learner import Floats
@@ -17,7 +18,6 @@ NOTE = (
     "for the class, and where for others. The networks were trained on these images."
 )
 
-_DPI = 110
 _PANELS = ("image", "Grad-CAM")
 
 
@@ -47,15 +47,13 @@ def class_pictures(
 
 def _picture(fitted: FittedOverImages, row: Floats, code: int) -> bytes:
     """The part of the image that is looked at, as it is and with the evidence over it."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     grey = fitted.images[int(row[0])]
     crop = fitted.networks.seen(grey)
-    figure = Figure(figsize=(5.4, 2.8), dpi=_DPI, layout="constrained")
+    figure = new_figure(5.4, 2.8)
     panels = figure.subplots(1, len(_PANELS))
     for axes, title in zip(panels, _PANELS, strict=True):
         axes.imshow(crop, cmap="gray")
         axes.set_title(title, fontsize=8)
         axes.set_axis_off()
     draw_evidence(panels[1], evidence_in(fitted, grey, row[1:], code), ("against", "for"))
-    return figure_png(figure)
+    return png(figure, all_colours=True)

@@ -3,12 +3,12 @@
 Out of scope: finding it out (`graindex.trained.drivers`).
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graindex.pictures import COLOURS, new_figure, png
 from graindex.trained.drivers import Drivers
 from graindex.trained.units import spoken
 from models.learn.learner import Floats
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 Measure = Literal["importance_share", "pearson_r"]
 
-_DPI = 110
 _SHOWN = 15
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 _MARKERS = {"draws": "^", "seeds": "s"}
 _TOLD = {"draws": "rows drawn by chance", "seeds": "other random numbers"}
 _MEASURES: dict[Measure, str] = {
@@ -78,7 +76,7 @@ def summary_figure(drivers: Drivers, part: str, unit: str) -> bytes:
     bar = figure.colorbar(colours, ax=axes, ticks=[0, 1], aspect=40, pad=0.01)
     bar.ax.set_yticklabels(["low", "high"], fontsize=7)
     bar.set_label("value of the feature", fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def importance_figure(drivers: Drivers, parts: Sequence[str], measure: Measure) -> bytes:
@@ -89,7 +87,7 @@ def importance_figure(drivers: Drivers, parts: Sequence[str], measure: Measure) 
     height = 0.8 / len(parts)
     places = np.arange(len(names))[::-1]
     for number, part in enumerate(parts):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         shift = 0.4 - height * (number + 0.5)
         bars = [_of(drivers, part, "model", name, measure)[0] for name in names]
         axes[0].barh(places + shift, bars, height * 0.9, color=colour, alpha=0.55, label=part)
@@ -110,7 +108,7 @@ def importance_figure(drivers: Drivers, parts: Sequence[str], measure: Measure) 
     for panel in axes:
         panel.grid(axis="x", alpha=0.3)
         panel.axvline(0, color="#666666", linewidth=0.8)
-    return _png(figure)
+    return png(figure)
 
 
 def differences(
@@ -177,14 +175,6 @@ def _rank_share(values: Floats) -> Floats:
 
 
 def _figure(width: float, height: float, panels: int = 1) -> "tuple[Figure, Sequence[Axes]]":
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, max(height, 2.2)), dpi=_DPI, layout="constrained")
+    figure = new_figure(width, max(height, 2.2))
     ratios = [2.2, 1.0][:panels]
     return figure, figure.subplots(1, panels, width_ratios=ratios, squeeze=False)[0]
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -3,12 +3,12 @@
 Out of scope: the page around them (`graindex.trained.report`).
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graindex.pictures import COLOURS, new_figure, png
 from graindex.trained.card import Card
 from models.learn.learner import Curve, Floats
 from models.learn.metrics import confusion_matrix
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Record = Mapping[str, Any]
-_DPI = 110
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
 
 def result_figure(card: Card, predictions: Sequence[Record]) -> bytes:
@@ -47,16 +45,16 @@ def curves_figure(curves: Sequence[Curve], *, course: tuple[str, str] | None = N
     figure, axes = _figure(6.4, 3.6)
     if course is not None:
         for number, curve in enumerate(curves):
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             name = curve.name.replace("_", " ")
             axes.plot(curve.x, curve.y, color=colour, label=name, linewidth=1.4)
         axes.set_xlabel(course[0])
         axes.set_ylabel(course[1])
         axes.legend(fontsize=7, frameon=False)
         axes.grid(alpha=0.3)
-        return _png(figure)
+        return png(figure)
     for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.plot(curve.x, curve.y, color=colour, label=curve.name, linewidth=1.4)
         least = int(np.argmin(curve.y))
         axes.plot(curve.x[least], curve.y[least], "o", color=colour, markersize=5)
@@ -65,7 +63,7 @@ def curves_figure(curves: Sequence[Curve], *, course: tuple[str, str] | None = N
     axes.set_xlabel("penalty, relative to the rows' mean squared length")
     axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
-    return _png(figure)
+    return png(figure)
 
 
 def _confusion(card: Card, predictions: Sequence[Record]) -> bytes:
@@ -95,7 +93,7 @@ def _confusion(card: Card, predictions: Sequence[Record]) -> bytes:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("measured")
-    return _png(figure)
+    return png(figure)
 
 
 def _against(card: Card, predictions: Sequence[Record]) -> bytes:
@@ -117,7 +115,7 @@ def _against(card: Card, predictions: Sequence[Record]) -> bytes:
             fmt="o",
             markersize=4,
             linewidth=0.7,
-            color=_COLOURS[number % len(_COLOURS)],
+            color=COLOURS[number % len(COLOURS)],
             ecolor="#99999980",
             label=name,
         )
@@ -131,7 +129,7 @@ def _against(card: Card, predictions: Sequence[Record]) -> bytes:
     axes.set_ylabel(f"predicted, ± one standard deviation{unit}")
     axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
-    return _png(figure)
+    return png(figure)
 
 
 def _counts(predictions: Sequence[Record]) -> bytes:
@@ -144,7 +142,7 @@ def _counts(predictions: Sequence[Record]) -> bytes:
     collections = [row["dataset"] for row in predictions]
     for number, name in enumerate(sorted(set(collections))):
         here = np.array([dataset == name for dataset in collections])
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         axes.plot(drawn[here], found[here], "o", markersize=4, color=colour, label=name)
     most = max(1.0, drawn.max(initial=0), found.max(initial=0))
     axes.plot([0, most], [0, most], color="#666666", linewidth=0.8)
@@ -153,7 +151,7 @@ def _counts(predictions: Sequence[Record]) -> bytes:
     if collections:
         axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
-    return _png(figure)
+    return png(figure)
 
 
 def in_label_unit(card: Card, values: Floats) -> Floats:
@@ -164,13 +162,5 @@ def in_label_unit(card: Card, values: Floats) -> Floats:
 
 
 def _figure(width: float, height: float) -> tuple["Figure", "Axes"]:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    figure = new_figure(width, height)
     return figure, figure.add_subplot()
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

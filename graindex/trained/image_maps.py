@@ -4,7 +4,6 @@ Out of scope: both kinds of maps (`models.explain`), those of a kept model
 (`graindex.trained.kept_maps`), classes (`graindex.trained.class_maps`).
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graindex.originals import Grey8
+from graindex.pictures import new_figure, png
 from graindex.trained.image_rows import FittedOverImages
 from graindex.trained.learning import Learning
 from models.explain.channel_maps import channel_correlations, channel_maps, segmented
@@ -22,7 +22,6 @@ from models.learn.learner import Floats, Ints
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DPI = 110
 _HIGH, _LOW = "#0072B2", "#D55E00"  # Okabe and Ito
 _SHUFFLES = 200
 _PANELS = ("image", "channels of high numbers", "channels of low numbers", "Grad-CAM")
@@ -134,9 +133,7 @@ def _of_row(fitted: FittedOverImages, channels: Channels, row: Floats) -> ImageM
 
 
 def _histogram(channels: Channels) -> bytes:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(5.6, 3.2), dpi=_DPI, layout="constrained")
+    figure = new_figure(5.6, 3.2)
     axes = figure.add_subplot()
     edges = np.linspace(-1, 1, 41).tolist()
     known = channels.correlations[np.isfinite(channels.correlations)]
@@ -149,14 +146,12 @@ def _histogram(channels: Channels) -> bytes:
     axes.set_ylabel("channels")
     axes.legend(fontsize=7, frameon=False)
     axes.grid(alpha=0.3)
-    return figure_png(figure)
+    return png(figure, all_colours=True)
 
 
 def _picture(maps: ImageMaps) -> bytes:
     """The image, its two segmentations and its evidence side by side."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(10.4, 3.0), dpi=_DPI, layout="constrained")
+    figure = new_figure(10.4, 3.0)
     panels = figure.subplots(1, len(_PANELS))
     for axes, title in zip(panels, _PANELS, strict=True):
         axes.imshow(maps.seen, cmap="gray")
@@ -167,7 +162,7 @@ def _picture(maps: ImageMaps) -> bytes:
         if np.ptp(values) == 0:
             axes.set_title(f"{axes.get_title()}: none", fontsize=8)
     draw_evidence(panels[3], maps.evidence, ("lower", "higher"))
-    return figure_png(figure)
+    return png(figure, all_colours=True)
 
 
 def draw_evidence(axes: "Axes", evidence: Floats, ends: tuple[str, str]) -> None:
@@ -216,10 +211,3 @@ def _covered(axes: "Axes", values: Floats, colour: str) -> None:
     axes.imshow(veil)
     if mask.any() and not mask.all():
         axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.6)
-
-
-def figure_png(figure: Any) -> bytes:
-    """A figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -5,14 +5,14 @@ its latent dimensions mean the same in every part that is compared.
 Out of scope: the autoencoder (`models.learn.autoencoder`), the plots (`models.explain`).
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graindex.errors import ModelError
+from graindex.pictures import COLOURS, new_figure, png
 from graindex.trained.learning import Learning
 from graindex.trained.sections import Section
 from graindex.trained.units import spoken
@@ -22,9 +22,6 @@ from models.learn.autoencoder import Autoencoder, ReconstructionCurve, reconstru
 from models.learn.learner import Bools, CannotLearnError, Curve, Floats
 from models.learn.metrics import ALL
 from schemas.particle_columns import ATTRIBUTE_GROUPS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Record = dict[str, Any]
 Matrices = Mapping[str, Floats]
@@ -148,8 +145,9 @@ def _plots(
         circle = circular_plot(
             values, names, threshold=_THRESHOLD, other=other, groups=groups, labels=labels
         )
-        yield f"{told}, |r| from {_THRESHOLD}", _png(circle)
-        yield told, _png(matrix_figure(values, names, threshold=_THRESHOLD, labels=labels))
+        yield f"{told}, |r| from {_THRESHOLD}", png(circle, all_colours=True, dpi=_PRINT_DPI)
+        matrix = matrix_figure(values, names, threshold=_THRESHOLD, labels=labels)
+        yield told, png(matrix, all_colours=True, dpi=_PRINT_DPI)
 
 
 def _short(name: str) -> str:
@@ -183,12 +181,10 @@ def _curves(curve: ReconstructionCurve) -> tuple[Curve, ...]:
 
 
 def _curve_figure(curve: ReconstructionCurve) -> bytes:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    figure = new_figure(5.6, 3.4)
     axes = figure.add_subplot()
     styles = {"autoencoder": "o-", "without penalties": "s--", "principal components": "^:"}
-    colours = ("#0072B2", "#56B4E9", "#D55E00")
+    colours = (COLOURS[0], COLOURS[5], COLOURS[1])
     for (name, y), colour in zip(_series(curve).items(), colours, strict=True):
         axes.plot(curve.latent, y, styles[name], color=colour, markersize=4, label=name)
     axes.set_xlabel("latent dimensions")
@@ -196,10 +192,4 @@ def _curve_figure(curve: ReconstructionCurve) -> bytes:
     axes.set_ylim(0, None)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
-    return _png(figure, 110)
-
-
-def _png(figure: "Figure", dpi: int = _PRINT_DPI) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
+    return png(figure)

@@ -4,13 +4,13 @@ Held-out predictions alone, of specimens with one measured number and two images
 Out of scope: the metrics themselves (`models.learn.specimen_metrics`).
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graindex.pictures import new_figure, png
 from graindex.trained.learning import Learning
 from graindex.trained.scores import Scored
 from graindex.trained.sections import Section
@@ -22,7 +22,6 @@ from models.learn.specimen_metrics import specimen_metrics
 if TYPE_CHECKING:
     from graindex.store import Store
 
-_DPI = 110
 _MOST_LISTED = 60
 _MOST_NAMED = 40
 _IMAGE, _MEASURED = "#0072B2", "#222222"  # Okabe and Ito; black
@@ -180,11 +179,9 @@ def _line(one: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _strip(specimens: Sequence[Mapping[str, Any]], unit: str) -> bytes:
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     places = np.arange(len(specimens))
     width = min(max(5.6, 0.22 * len(specimens)), 14.0)
-    figure = Figure(figsize=(width, 3.8), dpi=_DPI, layout="constrained")
+    figure = new_figure(width, 3.8)
     axes = figure.add_subplot()
     for place, one in zip(places, specimens, strict=True):
         at = np.full(len(one["numbers"]), place)
@@ -199,6 +196,4 @@ def _strip(specimens: Sequence[Mapping[str, Any]], unit: str) -> bytes:
     axes.set_ylabel(unit if unit != "1" else "learned number")
     axes.legend(fontsize=7, frameon=False)
     axes.grid(axis="y", alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return png(figure)
