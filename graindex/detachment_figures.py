@@ -34,7 +34,7 @@ DENSITY_FIGURE = "electron density against detachment"
 PEAK_FIGURE = "peaks of phases"
 _MOST = len(COLOURS)
 _POINTS = 400  # of a group that are drawn
-_LETTERS = 22
+_LETTERS, _TITLE_LETTERS = 22, 80
 
 
 def detachment_figures(store: "Store", recipe: Recipe) -> dict[str, bytes]:
@@ -75,7 +75,7 @@ def peak_figure(store: "Store", dataset: str, paths: Mapping[str, str]) -> bytes
             axes.plot(grey, share, color=colour, linewidth=1.8, label=_told(row))
             axes.fill_between(grey, share, color=colour, alpha=0.15, linewidth=0)
             axes.plot(_half_height(grey, share, row), [0.5, 0.5], color=colour, linewidth=3)
-        axes.set_title(short(paths[key], _LETTERS), fontsize=10, loc="left")
+        axes.set_title(short(paths[key], _TITLE_LETTERS), fontsize=10, loc="left")
         axes.set_ylabel("voxels per highest class")
         axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         plain(axes)

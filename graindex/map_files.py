@@ -124,7 +124,7 @@ def map_figure(files: MapFiles, found: MapCorrelation) -> bytes:
         axes.set_xlabel("x (pixel)")
         axes.set_ylabel("y (pixel)")
     _joint(figure, panels[2], found, told)
-    return png(figure)
+    return png(figure, all_colours=True)
 
 
 def _joint(figure: "Figure", axes: Any, found: MapCorrelation, told: list[str]) -> None:
