@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from models.phantoms.databar import DATABAR_MIN_WIDTH_PX
 from models.phantoms.detector import refuse_contrast
+from models.phantoms.limits import check_limits, check_micrograph
 from models.phantoms.sem import DISPLAY_WIDTH_UM
 
 _LIMITS = {
@@ -96,18 +96,8 @@ class CathodePhantom:
     databar: bool = True
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
-        if min(self.shape_px) < 64:
-            raise ValueError(f"shape_px must be at least 64 a side, got {self.shape_px}")
-        if self.databar and self.shape_px[1] < DATABAR_MIN_WIDTH_PX:
-            raise ValueError(
-                f"a databar needs a width of {DATABAR_MIN_WIDTH_PX} px, got {self.shape_px[1]}"
-            )
+        check_limits(self, _LIMITS)
+        check_micrograph(self.seed, self.shape_px, databar=self.databar)
         if not 8 <= self.diameter_px <= min(self.shape_px) / 2:
             raise ValueError(
                 f"particles of {self.diameter_um:g} µm are {self.diameter_px:.1f} px; "

@@ -9,6 +9,7 @@ from typing import Literal
 
 from models.phantoms.binder import DetachmentLaw
 from models.phantoms.cracks import DamageLaw
+from models.phantoms.limits import check_limits
 
 _LIMITS = {
     "diameter_spread": (0.0, 0.5),
@@ -78,10 +79,7 @@ class ElectrodePhantom:
     collector_side: Literal["z_low", "z_high"] = "z_low"
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
+        check_limits(self, _LIMITS)
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
         if min(self.shape_voxels) < 16 or min(self.voxel_size_um) <= 0:

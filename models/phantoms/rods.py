@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.phantoms.limits import check_limits
+
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 
@@ -76,10 +78,7 @@ class RodPhantom:
     blur_px: float = 0.8
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
+        check_limits(self, _LIMITS)
         if self.seed < 0 or min(self.shape_px) < 32:
             raise ValueError(
                 f"seed must not be negative and shape_px at least 32 a side, "

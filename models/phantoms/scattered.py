@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.phantoms.limits import check_limits
+
 Labels = npt.NDArray[np.int32]
 Truth = dict[str, npt.NDArray[Any]]
 
@@ -74,10 +76,7 @@ class ScatteredPhantom:
     blur_px: float = 0.8
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
+        check_limits(self, _LIMITS)
         if not 0 <= self.touching_share <= 1:
             raise ValueError(f"touching_share must be 0…1, got {self.touching_share}")
         if self.seed < 0 or min(self.shape_px) < 32:

@@ -10,8 +10,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from models.phantoms.databar import DATABAR_MIN_WIDTH_PX, DatabarText, draw_databar, scale_bar
+from models.phantoms.databar import DatabarText, draw_databar, scale_bar
 from models.phantoms.detector import digitise, refuse_contrast
+from models.phantoms.limits import check_limits, check_micrograph
 from models.phantoms.shading import height_px, secondary_electrons
 from models.phantoms.surface import PORE_SHARE, Labels, grain_labels
 
@@ -74,18 +75,8 @@ class SemPhantom:
     databar: bool = True
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} must be {low:g}…{high:g}, got {value}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
-        if min(self.shape_px) < 64:
-            raise ValueError(f"shape_px must be at least 64 a side, got {self.shape_px}")
-        if self.databar and self.shape_px[1] < DATABAR_MIN_WIDTH_PX:
-            raise ValueError(
-                f"a databar needs a width of {DATABAR_MIN_WIDTH_PX} px, got {self.shape_px[1]}"
-            )
+        check_limits(self, _LIMITS)
+        check_micrograph(self.seed, self.shape_px, databar=self.databar)
         if not 6 <= self.grain_diameter_px <= min(self.shape_px) / 4:
             raise ValueError(
                 f"grains of {self.grain_diameter_um:g} µm are {self.grain_diameter_px:.1f} px; "
