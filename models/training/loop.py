@@ -33,6 +33,23 @@ class Resumable(Protocol):
 Record = TypeVar("Record")
 """Of an epoch: a dataclass of numbers."""
 
+Network = TypeVar("Network")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained(Generic[Network, Record]):
+    """What a training gave.
+
+    Attributes:
+        network: with the weights of the best epoch, in evaluation mode.
+        curve: a record for each epoch.
+        best_epoch: counted from 1.
+    """
+
+    network: Network
+    curve: tuple[Record, ...]
+    best_epoch: int
+
 
 @dataclass(frozen=True, slots=True)
 class Stopping(Generic[Record]):

@@ -7,7 +7,6 @@ Out of scope: which images train and which validate (`ensemble`), what a step do
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from models.learn.image_networks.config import ImageNetworkError, NetworkConfig
@@ -16,26 +15,11 @@ from models.learn.image_networks.networks import ImageNetwork
 from models.learn.image_networks.options import TrainingOptions
 from models.learn.image_networks.records import EpochRecord, best_epoch, epochs_of, fingerprint
 from models.learn.image_networks.scales import Prepared
-from models.training.loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, Trained, run_epochs
 from models.training.threads import torch_threads
 from models.training.weights import BEST
 
 Progress = Callable[[EpochRecord], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """What a training gave.
-
-    Attributes:
-        network: with the weights of the best epoch, in evaluation mode.
-        curve: a record for each epoch.
-        best_epoch: counted from 1.
-    """
-
-    network: ImageNetwork
-    curve: tuple[EpochRecord, ...]
-    best_epoch: int
 
 
 def train(
@@ -46,7 +30,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
-) -> Trained:
+) -> Trained[ImageNetwork, EpochRecord]:
     """Train until the validation loss has not become lower for some epochs.
 
     Args:

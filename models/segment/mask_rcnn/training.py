@@ -7,7 +7,6 @@ Out of scope: what a step and an epoch's end do (`fitting`, `validation`).
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from models.segment.mask_rcnn.config import MaskRcnnError, NetworkConfig
@@ -18,25 +17,10 @@ from models.segment.mask_rcnn.records import EpochRecord, best_epoch, epochs_of,
 from models.segment.mask_rcnn.validation import validate, validation_views
 from models.segment.star_convex.patches import Example, prepare
 from models.segment.star_convex.training import refuse_shared_groups
-from models.training.loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, Trained, run_epochs
 from models.training.threads import torch_threads
 
 Progress = Callable[[EpochRecord], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """What a training gave.
-
-    Attributes:
-        network: with the weights of the best epoch, in evaluation mode.
-        curve: a record for each epoch.
-        best_epoch: counted from 1.
-    """
-
-    network: MaskRcnn
-    curve: tuple[EpochRecord, ...]
-    best_epoch: int
 
 
 def train(
@@ -47,7 +31,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
-) -> Trained:
+) -> Trained[MaskRcnn, EpochRecord]:
     """Train until F1 in validation has not become better for some epochs.
 
     Args:

@@ -7,7 +7,6 @@ Out of scope: patches (`patches`), what a step and an epoch's end do (`fitting`,
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +18,10 @@ from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Example, prepare
 from models.segment.star_convex.records import EpochRecord, epochs_of, fingerprint
 from models.segment.star_convex.validation import validate, validation_patches
-from models.training.loop import Kept, Stopping, run_epochs
+from models.training.loop import Kept, Stopping, Trained, run_epochs
 from models.training.threads import torch_threads
 
 Progress = Callable[[EpochRecord], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """What a training gave.
-
-    Attributes:
-        network: with the averaged weights of the best epoch, in evaluation mode.
-        curve: a record for each epoch.
-        best_epoch: counted from 1.
-    """
-
-    network: StarConvexNetwork
-    curve: tuple[EpochRecord, ...]
-    best_epoch: int
 
 
 def hold_out(
@@ -78,7 +62,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
-) -> Trained:
+) -> Trained[StarConvexNetwork, EpochRecord]:
     """Train until validation has not become better for some epochs (see `best_epoch`).
 
     Args:
@@ -117,7 +101,7 @@ def _train(
     options: TrainingOptions,
     checkpoints: Path | None,
     progress: Progress | None,
-) -> Trained:
+) -> Trained[StarConvexNetwork, EpochRecord]:
     refuse_shared_groups(training, validation)
     identity = fingerprint(config, options, training, validation)
     fitting = Fitting.start(config, options, prepare(training))

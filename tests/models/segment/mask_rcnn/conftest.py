@@ -8,8 +8,9 @@ from filelock import FileLock
 
 from models.segment.mask_rcnn.config import NetworkConfig
 from models.segment.mask_rcnn.options import TrainingOptions
-from models.segment.mask_rcnn.training import Trained, train
+from models.segment.mask_rcnn.training import train
 from models.segment.star_convex.patches import Augmentation, Example
+from models.training.loop import Trained
 from models.training.threads import torch_threads
 
 SMALL = NetworkConfig(pyramid_filters=32, box_features=64, mask_filters=32, proposals=400)

@@ -10,7 +10,8 @@ from models.phantoms.scattered import Scattered, ScatteredPhantom, scatter
 from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Augmentation, Example
-from models.segment.star_convex.training import Trained, train
+from models.segment.star_convex.training import train
+from models.training.loop import Trained
 from models.training.threads import torch_threads
 
 SMALL = NetworkConfig(kind="unet", base_filters=16, depth=3, head_filters=32)
