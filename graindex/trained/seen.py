@@ -50,13 +50,15 @@ def see_image(uri: str, settings: ReaderSettings, *, calibrate: bool) -> SeenIma
     """
     limits = Limits(max_megapixels=settings.max_megapixels, min_side_px=settings.min_side_px)
     try:
-        frame = read_frames(read_bytes(uri), uri.rsplit("/", 1)[-1], limits)[0]
+        frame = read_frames(read_bytes(uri), uri, limits)[0]
         size = _pixel_size_um(uri, settings) if calibrate else None
     except FileNotFoundError as error:
         message = f"{uri!r} is neither a micrograph_id of the store nor a file"
         raise OriginalError(message) from error
     except UnreadableImageError as error:
-        raise OriginalError(f"{uri}: {error}") from error
+        told = str(error)  # which names the file where the reader itself failed
+        message = told if told.startswith(uri) else f"{uri}: {told}"
+        raise OriginalError(message) from error
     except OSError as error:
         message = f"{uri} cannot be read: {error.strerror or error}"
         raise OriginalError(message) from error
