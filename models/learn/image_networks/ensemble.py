@@ -75,7 +75,7 @@ def fit_members(
     Raises:
         CannotLearnError: fewer than two groups.
         ImageNetworkError: see `train`, or a network whose images all have the same target.
-        CheckpointError: a checkpoint of another training.
+        TrainingError: a checkpoint of another training, or no such device.
         EncoderUnavailableError: see `build_network`.
     """
     folds = folds_of(rows, config.classes, networks, options.seed)

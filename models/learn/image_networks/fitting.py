@@ -18,6 +18,7 @@ from models.learn.image_networks.inference import image_tensor, losses, mean_los
 from models.learn.image_networks.networks import ImageNetwork, build_network, placed
 from models.learn.image_networks.options import TrainingOptions
 from models.learn.image_networks.scales import Prepared
+from models.training.devices import training_device
 from models.training.weights import BEST, Weights
 
 _OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -58,12 +59,14 @@ class Fitting:
         Raises:
             ImageNetworkError: see `build_network`.
             EncoderUnavailableError: likewise.
+            DeviceError: torch has no such device here.
         """
+        device = training_device(options.device)
         weights = Path(options.weights) if options.weights is not None else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             network = build_network(config, weights=weights, fine_tune=options.fine_tune)
-        return cls(placed(network, options.device), options, images)
+        return cls(placed(network, device), options, images)
 
     @property
     def steps(self) -> int:

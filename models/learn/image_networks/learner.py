@@ -23,7 +23,7 @@ from models.learn.image_networks.options import Optimiser, TrainingOptions
 from models.learn.learner import CannotLearnError, Rows, TargetKind
 from models.learn.weights import balanced_weights
 from models.segment.learner import Progress, parameters_of
-from models.training.errors import CheckpointError
+from models.training.errors import TrainingError
 
 __all__ = ["FittedImageNetworks", "ImageClassification", "ImageExample", "ImageRegression"]
 
@@ -138,7 +138,7 @@ class ImageRegression:
                 checkpoints=checkpoints,
                 progress=progress,
             )
-        except (ImageNetworkError, CheckpointError, EncoderUnavailableError) as error:
+        except (ImageNetworkError, TrainingError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
         return FittedImageNetworks(
             config,

@@ -186,7 +186,7 @@ def build_network(
     return ImageNetwork(config, features, channels)
 
 
-def placed(network: ImageNetwork, device: str) -> ImageNetwork:
+def placed(network: ImageNetwork, device: torch.device | str) -> ImageNetwork:
     """A network on a device, its convolutions in the order that processors are twice as fast in."""
     moved: ImageNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved

@@ -44,7 +44,7 @@ def train(
 
     Raises:
         ImageNetworkError: a loss that is no longer finite, or see `build_network`.
-        CheckpointError: a checkpoint of another training.
+        TrainingError: a checkpoint of another training, or no such device.
         EncoderUnavailableError: see `build_network`.
     """
     with torch_threads(options.threads):

@@ -17,6 +17,7 @@ from models.segment.mask_rcnn.network import MaskRcnn, Target, build_network
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.targets import boxes_of, known_grey
 from models.segment.star_convex.patches import Prepared, View, draw_view
+from models.training.devices import training_device
 from models.training.weights import BEST, Weights
 
 PROPOSALS = ("loss_objectness", "loss_rpn_box_reg")
@@ -58,12 +59,14 @@ class Fitting:
 
         Raises:
             EncoderUnavailableError: see `build_network`.
+            DeviceError: torch has no such device here.
         """
+        device = training_device(options.device)
         weights = Path(options.weights) if options.weights is not None else None
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
             network = build_network(config, weights=weights)
-        network.to(options.device)
+        network.to(device)
         network.freeze()
         return cls(network, options, examples)
 

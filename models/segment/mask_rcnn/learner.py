@@ -15,7 +15,7 @@ from models.learn.learner import CannotLearnError, TargetKind
 from models.segment.learner import FittedNetwork, Progress, parameters_of, refuse_shares
 from models.segment.mask_rcnn.config import PUBLISHED, NetworkConfig
 from models.segment.star_convex.config import StarConvexError
-from models.training.errors import CheckpointError
+from models.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from models.segment.mask_rcnn.options import TrainingOptions
@@ -123,7 +123,7 @@ class MaskRcnnLearner:
                 trained.best_epoch,
                 len(validation),
             )
-        except (StarConvexError, CheckpointError, EncoderUnavailableError) as error:
+        except (StarConvexError, TrainingError, EncoderUnavailableError) as error:
             raise CannotLearnError(str(error)) from error
 
 

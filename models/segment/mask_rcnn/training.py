@@ -46,7 +46,7 @@ def train(
     Raises:
         StarConvexError: images that cannot be used, a group on both sides, or a loss that is no
             longer finite.
-        CheckpointError: a checkpoint of another training.
+        TrainingError: a checkpoint of another training, or no such device.
         EncoderUnavailableError: see `build_network`.
     """
     refuse_shared_groups(training, validation)

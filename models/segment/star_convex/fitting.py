@@ -17,6 +17,7 @@ from models.segment.star_convex.loss import Loss, star_loss
 from models.segment.star_convex.network import EncoderUNet, StarConvexNetwork, build_network
 from models.segment.star_convex.options import TrainingOptions
 from models.segment.star_convex.patches import Patch, Prepared, draw_patch
+from models.training.devices import training_device
 from models.training.weights import BEST, Tensors, Weights
 
 _MEAN = "mean"
@@ -52,7 +53,9 @@ class Fitting:
 
         Raises:
             StarConvexError: patches are no whole strides.
+            DeviceError: torch has no such device here.
         """
+        device = training_device(options.device)
         if options.patch_px % config.stride:
             raise StarConvexError(
                 f"patch_px is {options.patch_px}: take a multiple of {config.stride}"
@@ -60,7 +63,7 @@ class Fitting:
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
             network = build_network(config)
-        network.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(network.features, EncoderUNet):
             network.features.freeze(options.frozen_blocks)
         return cls(network, options, examples)

@@ -15,7 +15,7 @@ from models.learn.learner import CannotLearnError, TargetKind
 from models.segment.learner import FittedNetwork, Progress, parameters_of, refuse_shares
 from models.segment.star_convex.config import PUBLISHED, Kind, NetworkConfig, StarConvexError
 from models.segment.star_convex.finding import PredictionOptions
-from models.training.errors import CheckpointError
+from models.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from models.segment.star_convex.options import TrainingOptions
@@ -115,7 +115,7 @@ class StarConvexLearner:
                 trained.best_epoch,
                 len(validation),
             )
-        except (StarConvexError, CheckpointError) as error:
+        except (StarConvexError, TrainingError) as error:
             raise CannotLearnError(str(error)) from error
 
 

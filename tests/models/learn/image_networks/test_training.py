@@ -184,3 +184,19 @@ def test_of_equal_epochs_the_first_is_the_best():
 def test_records_are_plain_json(uninterrupted):
     records = [asdict(record) for record in uninterrupted.curve]
     assert json.loads(json.dumps(records)) == records
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize("mixed", [False, True], ids=["float32", "bfloat16"])
+def test_a_gpu_learns_what_a_processor_learns(images, uninterrupted, tmp_path, mixed):
+    def stop(record):
+        raise KeyboardInterrupt
+
+    options = replace(OPTIONS, device="cuda", mixed=mixed)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, *images, options, checkpoints=tmp_path, progress=stop)
+    found = train(CONFIG, *images, options, checkpoints=tmp_path)
+    assert next(found.network.parameters()).is_cuda
+    for name in ("loss", "validation_loss"):
+        own, other = ([getattr(x, name) for x in one.curve] for one in (found, uninterrupted))
+        np.testing.assert_allclose(own, other, rtol=3e-2 if mixed else 1e-3)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from models.segment.mask_rcnn.config import MaskRcnnError, NetworkConfig
+from models.segment.mask_rcnn.learner import MaskRcnnLearner
 from models.segment.mask_rcnn.options import TrainingOptions
 from models.segment.mask_rcnn.records import EpochRecord, best_epoch
 from models.segment.mask_rcnn.training import train
@@ -185,3 +186,28 @@ def test_two_minutes_on_phantoms_finds_most_of_others():
     whole = counts[0] + counts[1]
     assert whole.recall >= 0.8
     assert whole.precision >= 0.8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_gpu_learns_to_find_discs(disc_image, tmp_path):
+    """Not the very numbers of a processor: which boxes count is drawn by the device."""
+
+    def stop(record):
+        raise KeyboardInterrupt
+
+    images = [disc_image(seed, (220, 220)) for seed in range(5)]
+    learner = MaskRcnnLearner(
+        epochs=4,
+        steps=20,
+        batch=2,
+        patch_px=128,
+        phantoms=0,
+        validation_fraction=0.3,
+        device="cuda",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(images, 0, checkpoints=tmp_path, progress=lambda *_: stop(None))
+    fitted = learner.fit(images, 0, checkpoints=tmp_path)
+    other = disc_image(9)
+    found = fitted.labels(other.grey)
+    assert 0.8 * other.labels.max() <= found.max() <= 1.2 * other.labels.max()

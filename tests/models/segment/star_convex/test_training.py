@@ -200,3 +200,17 @@ def test_records_are_plain_json(uninterrupted):
 
     records = [asdict(record) for record in uninterrupted.curve]
     assert json.loads(json.dumps(records)) == records
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_gpu_learns_what_a_processor_learns(tiny_config, images, uninterrupted, tmp_path):
+    def stop(record):
+        raise KeyboardInterrupt
+
+    options = replace(OPTIONS, device="cuda")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config, *images, options, checkpoints=tmp_path, progress=stop)
+    found = train(tiny_config, *images, options, checkpoints=tmp_path)
+    assert next(found.network.parameters()).is_cuda
+    losses = [[record.loss for record in one.curve] for one in (found, uninterrupted)]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
