@@ -13,6 +13,7 @@ Out of scope: heads on frozen features with each specimen left out (`conductivit
 import argparse
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from common import RESULTS, Record, publish
 
 if TYPE_CHECKING:
     from graindex.store import Store
+    from graindex.trained.definition import ModelDefinition
 
 NAME = "image_networks"
 ARCHITECTURES = ("baseline", "attention", "descriptors", "efficientnet-b3")
@@ -95,22 +97,7 @@ STUDIES = {
 
 def main() -> None:
     """Train and score one network, or pool."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", choices=STUDIES, default="conductivity")
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default="baseline")
-    parser.add_argument("--folder", type=Path, help="for home and checkpoints, to go on from")
-    parser.add_argument("--folds", type=int, help="0: each specimen left out")
-    parser.add_argument("--inner-folds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--crop", type=int, help="side of the square, px")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--weights", help="local file with weights of the backbone")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--mixed", action="store_true", help="convolutions in bfloat16")
+    parser = arguments_of_networks(__doc__)
     parser.add_argument("--beside", action="store_true", help="the models on features alone")
     parser.add_argument("--pool", action="store_true")
     arguments = parser.parse_args()
@@ -127,11 +114,38 @@ def main() -> None:
         publish(f"{NAME}_{arguments.study}_beside", "On frozen features", rows)
         return
     row = scored(store, arguments, study, arguments.architecture, network(arguments, study))
+    publish_network(arguments, row)
+
+
+def arguments_of_networks(description: str | None) -> argparse.ArgumentParser:
+    """Options of a study and of a network."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--study", choices=STUDIES, default="conductivity")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="baseline")
+    parser.add_argument("--folder", type=Path, help="for home and checkpoints, to go on from")
+    parser.add_argument("--folds", type=int, help="0: each specimen left out")
+    parser.add_argument("--inner-folds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--crop", type=int, help="side of the square, px")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--weights", help="local file with weights of the backbone")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mixed", action="store_true", help="convolutions in bfloat16")
+    return parser
+
+
+def publish_network(arguments: argparse.Namespace, row: Record) -> None:
+    """Print and keep what was measured of one network."""
     publish(f"{NAME}_{arguments.study}_{arguments.architecture}", "Network on images", [row])
 
 
 def opened(study: str, folder: Path) -> "Store":
     """The home of a study in its folder, made where there is none yet."""
+    from graindex.derive import refresh_quality
     from graindex.store import open_store
 
     made = folder / "made"
@@ -143,6 +157,7 @@ def opened(study: str, folder: Path) -> "Store":
         store = cathode_classes.opened(folder, 192, 0)
     else:
         store = linear_heads.opened(None, folder / "home", {"pooling": "depths"})
+        refresh_quality(store, "uhcs", author="benchmark")
     made.touch()
     return store
 
@@ -171,41 +186,58 @@ def scored(
     store: "Store", arguments: argparse.Namespace, study: Study, name: str, fields: Record
 ) -> Record:
     """Metrics of what was left out, with their intervals."""
-    from graindex.trained.definition import ModelDefinition
     from graindex.trained.learning import learning_of, training_set_of
     from graindex.trained.train import fit_model
 
-    folds = study.folds if arguments.folds is None else arguments.folds
-    split = study.split | {"seed": arguments.seed}
-    split |= {"kind": "kfold", "folds": folds} if folds else {"kind": "leave-one-out"}
-    definition = ModelDefinition.model_validate(
-        fields
-        | {
-            "name": "study",
-            "label": study.label,
-            "datasets": study.datasets,
-            "where": study.where,
-            "split": split,
-            "seed": arguments.seed,
-        }
-    )
     started = time.perf_counter()
+    definition = defined(arguments, study, fields)
     training_set = training_set_of(store, definition, author="benchmark")
     learning = learning_of(store, definition, training_set)
     checkpoints = arguments.folder / "checkpoints" / name
     fit = fit_model(store, definition, learning, checkpoints=checkpoints)
-    found = {
-        metric.metric: metric
-        for metric in fit.metrics
-        if metric.part == "all" and metric.evaluation != "train"
-    }
+    left_out = [
+        metric for metric in fit.metrics if metric.part == "all" and metric.evaluation != "train"
+    ]
     row: Record = {"study": arguments.study, "model": name, "images": len(training_set)}
+    row |= measured(study, left_out) | {
+        "folds": len(learning.folds),
+        "seed": arguments.seed,
+        "best epochs": best_epochs(fit.chosen),
+    }
+    return row | {"minutes": (time.perf_counter() - started) / 60}
+
+
+def defined(arguments: argparse.Namespace, study: Study, fields: Record) -> "ModelDefinition":
+    """Definition of a model of a study."""
+    from graindex.trained.definition import ModelDefinition
+
+    folds = study.folds if arguments.folds is None else arguments.folds
+    split = study.split | {"seed": arguments.seed}
+    split |= {"kind": "kfold", "folds": folds} if folds else {"kind": "leave-one-out"}
+    given: Record = {
+        "name": "study",
+        "label": study.label,
+        "datasets": study.datasets,
+        "where": study.where,
+        "split": split,
+        "seed": arguments.seed,
+    }
+    return ModelDefinition.model_validate(fields | given)
+
+
+def measured(study: Study, metrics: Iterable[Any]) -> Record:
+    """What a study tells of metrics, with their intervals."""
+    found = {metric.metric: metric for metric in metrics}
+    row: Record = {}
     for metric in study.metric:
         row[metric] = found[metric].value
         row[f"{metric} from"], row[f"{metric} to"] = found[metric].lower, found[metric].upper
-    epochs = [value for key, value in fit.chosen.items() if key.startswith("epoch")]
-    row |= {"folds": folds, "seed": arguments.seed, "best epochs": epochs}
-    return row | {"minutes": (time.perf_counter() - started) / 60}
+    return row
+
+
+def best_epochs(chosen: Mapping[str, float | str]) -> list[float | str]:
+    """Epochs whose weights networks kept."""
+    return [value for key, value in chosen.items() if key.startswith("epoch")]
 
 
 def pool() -> None:

@@ -247,6 +247,12 @@ class _Selection:
         """Leave out features without values, or with too few."""
         share = missing_share(values)
         self._drop(share == 1, lambda _: "no value in the fitted rows")
+        if not self.kept.any():
+            message = (
+                f"{self._owner}: no feature has a value in the fitted rows "
+                f"({next(iter(self.dropped))}, …): materialise what they are taken from"
+            )
+            raise FeatureError(message)
         limit = self._limits.max_missing
         if limit is not None:
             self._drop(share > limit, lambda place: f"missing in {share[place]:.1%} of the rows")

@@ -224,6 +224,8 @@ def test_what_cannot_be_fitted():
         fit(definition(), table(DATA), None, np.zeros(40, bool))
     with pytest.raises(FeatureError, match="selection leaves no feature"):
         fit(definition(select={"min_variance": 1e9}), table(DATA), None, everything(40))
+    with pytest.raises(FeatureError, match=r"no feature has a value .*x0, …\): materialise"):
+        fit(definition(), table(np.full_like(DATA, np.nan)), None, everything(40))
     own = batches(samples=[f"s{n}" for n in range(40)])
     with pytest.raises(FeatureError, match="every sample has one row"):
         fit(definition(normalise={"by": "sample"}), table(DATA), own, everything(40))
