@@ -36,9 +36,10 @@ DATASET = "electrodes"
 STAGES: tuple[Literal[10, 50], ...] = (10, 50)
 PLANTED = {
     "cycles 10": ("z_um", "volume_um3"),
-    "cycles 50": ("distance_nearest_um", "packing_density"),
+    "cycles 50": ("z_um", "distance_nearest_um", "packing_density"),
 }
-"""What the laws name, or the attribute that stands for it: neighbours are told by two."""
+"""What the laws name but for small terms, or the attribute that stands for it; of two for crowding
+the forest needs one."""
 LATENT = 9
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import Record, publish
-from PIL import Image
 
 if TYPE_CHECKING:
     from graindex.store import Store
-    from models.phantoms.collection import PhantomFile
 
 DATASET = "phantom_electrolytes"
 _PROCESS = ("sintering_temperature_c", "sintering_time_h", "dopant_fraction")
@@ -60,31 +58,13 @@ def opened(folder: Path, specimens: int, fields: int, seed: int) -> "Store":
     from graindex.derive import refresh_quality
     from graindex.features.files import make_feature_set
     from graindex.features.registry import register_feature_set
-    from graindex.parallel import in_threads
-    from graindex.registration import register_collection
     from graindex.store import init_store
-    from models.phantoms.conductivity_collection import (
-        CONDUCTIVITY_LABEL_PATTERN,
-        conductivity_collection,
-        conductivity_samples_csv,
-    )
+    from orchestration.cli.demo_collections import register_electrolytes, write_electrolytes
     from orchestration.run import run_catalog
 
-    images = folder / "images"
-    images.mkdir()
-    samples = folder / "samples.csv"
-    samples.write_text(conductivity_samples_csv(specimens, seed), encoding="utf-8")
-    files = list(conductivity_collection(specimens * fields, seed, specimens))
-    list(in_threads(lambda file: write(images, file), files, expected=()))
+    write_electrolytes(folder / "images", specimens * fields, seed, specimens)
     store = init_store(folder / "home")
-    register_collection(
-        store,
-        str(images),
-        dataset=DATASET,
-        label_pattern=CONDUCTIVITY_LABEL_PATTERN,
-        samples_uri=str(samples),
-        licence="Apache-2.0",
-    )
+    register_electrolytes(store, folder / "images")
     run_catalog(store, [DATASET], "+key:micrograph_vectors")
     refresh_quality(store, DATASET, author="benchmark")
     for name, features in _SETS.items():
@@ -93,18 +73,6 @@ def opened(folder: Path, specimens: int, fields: int, seed: int) -> "Store":
         )
         register_feature_set(store, definition, author="benchmark")
     return store
-
-
-def write(folder: Path, file: "PhantomFile") -> None:
-    """Render an image, with the instrument's text file beside it."""
-    from models.phantoms.sem import render
-    from models.phantoms.sidecar import sidecar_text
-
-    target = folder / file.relative_path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(render(file.config).image).save(target)
-    beside = target.with_name(f"{target.name}.txt")
-    beside.write_bytes(sidecar_text(file.config, target.name).encode())
 
 
 def study(store: "Store", material: str, features: str) -> Record:

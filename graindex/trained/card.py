@@ -65,6 +65,8 @@ class FeaturesCard(_Part):
             own first.
         columns: names of the raw features, in order.
         fitted: normalisation and selection as fitted.
+        ranges: least and greatest number of each feature that is told of specimens, over the rows
+            that the weights were fitted on; none in cards that are older than this.
     """
 
     reference: str
@@ -72,6 +74,7 @@ class FeaturesCard(_Part):
     definitions: dict[str, dict[str, Any]]
     columns: tuple[str, ...]
     fitted: dict[str, Any]
+    ranges: dict[str, tuple[float, float]] = {}
 
 
 class EncoderCard(_Part):

@@ -15,15 +15,15 @@ from graindex.suggestions import suggestion
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Numbers by the names of columns of `samples`.
+    """What a person says of specimens, by the names of columns of `samples`.
 
     Attributes:
-        everywhere: of every image.
+        everywhere: texts of every image.
         of_images: texts of a table's cells, by image and column; images as the table names them.
         table: where the table lies; None without one.
     """
 
-    everywhere: Mapping[str, float] = field(default_factory=dict)
+    everywhere: Mapping[str, str] = field(default_factory=dict)
     of_images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     table: str | None = None
 
@@ -32,16 +32,23 @@ class Given:
         """Columns that something is given of."""
         return set(self.everywhere) | {name for row in self.of_images.values() for name in row}
 
+    def text(self, name: str, image: str) -> str | None:
+        """What is given of a column for an image; None where nothing is."""
+        if name in self.everywhere:
+            return self.everywhere[name]
+        return self._row(image).get(name, "") or None
+
     def number(self, name: str, image: str) -> float | None:
         """A column's number for an image; None where nothing is given.
 
         Raises:
             ModelError: what is given is no finite number.
         """
-        if name in self.everywhere:
-            return self.everywhere[name]
-        text = self._row(image).get(name, "")
-        return _number(text, f"{self.table}: {name} of {image}") if text else None
+        text = self.text(name, image)
+        if text is None:
+            return None
+        what = name if name in self.everywhere else f"{self.table}: {name} of {image}"
+        return _number(text, what)
 
     def refuse_unknown(self, known: Sequence[str], reference: str) -> None:
         """Refuse a column that a model does not take; a table may have further ones.
@@ -59,7 +66,7 @@ class Given:
     def missing(self, known: Sequence[str], images: Iterable[str]) -> list[str]:
         """Columns of those that some image lacks."""
         asked = list(images)
-        return [name for name in known if any(self.number(name, one) is None for one in asked)]
+        return [name for name in known if any(self.text(name, one) is None for one in asked)]
 
     def lacking(self, images: Iterable[str]) -> Iterator[str]:
         """Images that the table has no row of; none without a table."""
@@ -84,10 +91,10 @@ def given_columns(texts: Sequence[str] = (), table: str | None = None) -> Given:
     The table names images as they are asked about, or by their path relative to itself.
 
     Raises:
-        ModelError: not of this form, no finite number, or a column given twice.
+        ModelError: not of this form, or a column given twice.
         CollectionError: the table cannot be read, or joins no images.
     """
-    everywhere: dict[str, float] = {}
+    everywhere: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = column_name(name)
@@ -96,7 +103,7 @@ def given_columns(texts: Sequence[str] = (), table: str | None = None) -> Given:
             raise ModelError(message)
         if name in everywhere:
             raise ModelError(f"{name} is given twice: give it once")
-        everywhere[name] = _number(value, name)
+        everywhere[name] = value.strip()
     if table is None:
         return Given(everywhere)
     read = read_sample_table(table)

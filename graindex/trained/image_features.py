@@ -3,7 +3,7 @@
 Out of scope: features that need a store (`graindex.features.values`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,13 @@ import pyarrow as pa
 from graindex.ducklake import first_line
 from graindex.entities import KEYS
 from graindex.errors import ModelError, QueryError
-from graindex.features.definition import ColumnFeatures, FeatureSet, Source, VectorFeature
+from graindex.features.definition import (
+    ColumnFeatures,
+    FeatureSet,
+    OneHotFeatures,
+    Source,
+    VectorFeature,
+)
 from graindex.features.derived import derived_values
 from graindex.trained.card import Card
 from graindex.trained.given import Given
@@ -47,7 +53,7 @@ def refuse_store_features(card: Card, given: Given, images: Sequence[str]) -> No
         images: paths of the images.
 
     Raises:
-        ModelError: one needs a store, or is not given; says which, and what to do.
+        ModelError: one needs a store, is not given or is no number; says which, and what to do.
     """
     for definition in definitions_of(card).values():
         needed = _needed(definition)
@@ -65,6 +71,9 @@ def _refuse_missing(card: Card, given: Given, images: Sequence[str]) -> None:
     given.refuse_unknown(known, card.reference)
     missing = given.missing(known, images)
     if not missing:
+        for name in numbers_of_samples(definitions_of(card).values()).values():
+            for image in images:
+                given.number(name, image)  # says which is none
         return
     absent = next(given.lacking(images), None)
     if absent is not None:
@@ -80,15 +89,44 @@ def _refuse_missing(card: Card, given: Given, images: Sequence[str]) -> None:
 
 def given_names(card: Card) -> list[str]:
     """Columns of `samples` that a model needs of an image file, in order."""
-    entries = (entry for one in definitions_of(card).values() for entry in one.features)
     columns = [
         column.removeprefix(_SAMPLES)
-        for entry in entries
-        if isinstance(entry, ColumnFeatures)
-        for column in entry.columns
+        for entry in _entries(definitions_of(card).values())
+        if isinstance(entry, ColumnFeatures | OneHotFeatures)
+        for column in _columns_of(entry)
         if column.startswith(_SAMPLES)
     ]
     return list(dict.fromkeys(columns))
+
+
+def texts_told_apart(card: Card) -> dict[str, list[str]]:
+    """Texts of columns of `samples` for which a model has a feature each, by column."""
+    found: dict[str, list[str]] = {}
+    for entry in _entries(definitions_of(card).values()):
+        if isinstance(entry, OneHotFeatures):
+            for column, texts in entry.one_hot.items():
+                if column.startswith(_SAMPLES):
+                    found.setdefault(column.removeprefix(_SAMPLES), []).extend(texts)
+    return found
+
+
+def numbers_of_samples(definitions: Iterable[FeatureSet]) -> dict[str, str]:
+    """Features that are a number of `samples` each, with the name of its column."""
+    return {
+        f"{entry.prefix}{column.removeprefix(_SAMPLES)}": column.removeprefix(_SAMPLES)
+        for entry in _entries(definitions)
+        if isinstance(entry, ColumnFeatures)
+        for column in entry.columns
+        if column.startswith(_SAMPLES)
+    }
+
+
+def _entries(definitions: Iterable[FeatureSet]) -> list[Source]:
+    return [entry for one in definitions for entry in one.features]
+
+
+def _columns_of(entry: ColumnFeatures | OneHotFeatures) -> tuple[str, ...]:
+    return entry.columns if isinstance(entry, ColumnFeatures) else tuple(entry.one_hot)
 
 
 def _needed(definition: FeatureSet) -> str | None:
@@ -100,10 +138,11 @@ def _needed(definition: FeatureSet) -> str | None:
     for entry in definition.features:
         if isinstance(entry, VectorFeature):
             continue
-        if not isinstance(entry, ColumnFeatures):
-            return f"the table {getattr(entry, 'table', 'samples')}"
-        for column in entry.columns:
-            if not column.startswith((_QUALITY, _SAMPLES)):
+        if not isinstance(entry, ColumnFeatures | OneHotFeatures):
+            return f"the table {entry.table}"
+        told = (_QUALITY, _SAMPLES) if isinstance(entry, ColumnFeatures) else (_SAMPLES,)
+        for column in _columns_of(entry):
+            if not column.startswith(told):
                 return column
     return None
 
@@ -152,6 +191,12 @@ class _Source:
         known = [number if np.isfinite(number) else None for number in found]
         return pa.array(known, pa.float64())
 
+    def is_text(self, column: str, text: str) -> pa.Array:
+        """1 where a column of `samples` is given as a text, 0 where as another."""
+        name = column.removeprefix(_SAMPLES)
+        same = [self.given.text(name, image.uri) == text for image in self.images]
+        return pa.array(same).cast(pa.float64())
+
 
 def _values(
     definition: FeatureSet, definitions: Mapping[str, FeatureSet], source: _Source
@@ -173,6 +218,12 @@ def _of_entry(entry: Source, source: _Source) -> Values:
         rows = [_vector(encoder.encode(image.content), entry.unit) for image in source.images]
         column = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(rows)), len(rows[0]))
         return {f"{entry.prefix}vector": column}
+    if isinstance(entry, OneHotFeatures):
+        return {
+            f"{entry.prefix}{column.partition('.')[2]}_{text}": source.is_text(column, text)
+            for column, texts in entry.one_hot.items()
+            for text in texts
+        }
     assert isinstance(entry, ColumnFeatures)
     return {
         f"{entry.prefix}{column.partition('.')[2]}": source.column(column)

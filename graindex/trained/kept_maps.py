@@ -52,7 +52,7 @@ def kept_maps(store: "Store", reference: str, ids: Sequence[str]) -> list[ImageM
         if key not in known:
             raise ModelError(f"{key!r} is no micrograph_id of the store; graindex sql lists them")
     correlations = _correlations(store, artefact, fitted)
-    keys, matrix = stored_rows(artefact.card, store, known)
+    keys, _, matrix = stored_rows(artefact.card, store, known)
     images = contents(store, keys, store.snapshot())
     found = {
         key: maps_of(fitted, correlations, image, row)

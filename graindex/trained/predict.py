@@ -6,7 +6,7 @@ Out of scope: predictions of the training (`graindex.trained.scores`).
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from graindex.trained.image_features import (
 from graindex.trained.image_rows import FittedOverImages, placed
 from graindex.trained.over_images import contents
 from graindex.trained.pixel_sizes import PixelSizes
+from graindex.trained.remarks import beyond_labels, beyond_specimens, unknown_texts
 from graindex.trained.seen import SeenImage, see_image
 from models.learn.learner import Floats, Prediction
 from schemas.ddl import literal
@@ -103,8 +104,7 @@ def predict(
     if files:
         records |= _of_files(artefact, files, store, pixel_size_um, sizes, given)
     for image, remark in sizes.remarks.items():
-        notes = (remark, records[image]["note"])
-        records[image]["note"] = "; ".join(note for note in notes if note)
+        records[image] = _remarked(records[image], [remark])
     return [records[image] for image in images]
 
 
@@ -137,23 +137,34 @@ def _of_store(
         for row in rows:
             if row["micrograph_id"] in known:
                 sizes.check(row["micrograph_id"], row["pixel_size_um"])
-    keys, matrix = stored_rows(card, store, known)
+    keys, columns, matrix = stored_rows(card, store, known)
     fitted = artefact.fitted()
     if isinstance(fitted, FittedOverImages):
         images = contents(store, keys, store.snapshot())
         prediction = fitted.seeing(images).predict(placed(matrix))
     else:
         prediction = fitted.predict(matrix)
-    return {key: prediction_record(card, key, prediction, row) for row, key in enumerate(keys)}
+    return {
+        key: _remarked(
+            prediction_record(card, key, prediction, row),
+            beyond_specimens(card, _row(columns, row)),
+        )
+        for row, key in enumerate(keys)
+    }
 
 
-def stored_rows(card: Card, store: "Store", known: Mapping[str, str]) -> tuple[list[str], Floats]:
-    """Keys of entities that the store knows, and their features (N, D) as the model takes them.
+def stored_rows(
+    card: Card, store: "Store", known: Mapping[str, str]
+) -> tuple[list[str], pa.Table, Floats]:
+    """Keys of entities that the store knows, their features, and these as the model takes them.
 
     Args:
         card: card of the model.
         store: the store.
         known: collections of the entities, by key.
+
+    Returns:
+        Keys of N entities, their raw features, and the matrix (N, D).
     """
     definition = definitions_of(card)[card.features.reference]
     # All rows of the collections: a batch may be scaled by rows that nobody asked about.
@@ -163,7 +174,8 @@ def stored_rows(card: Card, store: "Store", known: Mapping[str, str]) -> tuple[l
     wanted = pc.is_in(found.entities["entity_id"], value_set=pa.array(list(known)))
     matrix = FittedFeatures.from_json(card.features.fitted).apply(found.columns, found.entities)
     mask = np.asarray(wanted.to_numpy(zero_copy_only=False), bool)
-    return found.entities["entity_id"].filter(wanted).to_pylist(), matrix[mask]
+    keys = found.entities["entity_id"].filter(wanted).to_pylist()
+    return keys, found.columns.filter(wanted), matrix[mask]
 
 
 def _of_files(
@@ -199,9 +211,30 @@ def _predicted(
     else:
         prediction = fitted.predict(matrix)
     return {
-        image.uri: prediction_record(card, image.uri, prediction, row)
+        image.uri: _remarked(
+            prediction_record(card, image.uri, prediction, row),
+            (
+                *beyond_specimens(card, _row(columns, row)),
+                *unknown_texts(card, given, image.uri),
+            ),
+        )
         for row, image in enumerate(images)
     }
+
+
+def _row(columns: pa.Table, row: int) -> Record:
+    """Numbers of one row; vectors are passed over."""
+    return {
+        name: columns[name][row].as_py()
+        for name in columns.column_names
+        if pa.types.is_floating(columns[name].type)
+    }
+
+
+def _remarked(record: Record, remarks: Iterable[str]) -> Record:
+    """A prediction with further remarks before its own."""
+    notes = (*remarks, record["note"])
+    return record | {"note": "; ".join(note for note in notes if note) or None}
 
 
 def encoder_of(card: Card, store: "Store | None") -> "Encoder | None":
@@ -273,14 +306,5 @@ def prediction_record(card: Card, image: str, prediction: Prediction, row: int) 
         "upper": float(upper),
         "unit": card.label.unit,
         "std": std,
-        "note": _beyond(card, number, std),
+        "note": beyond_labels(card, number, std),
     }
-
-
-def _beyond(card: Card, number: float, std: float) -> str | None:
-    """A remark where a number lies clearly beyond all that the model was trained on."""
-    least, greatest = card.label.least, card.label.greatest
-    if least is None or greatest is None or least - std <= number <= greatest + std:
-        return None
-    low, high = in_label_unit(card, np.array([least, greatest]))
-    return f"beyond the labels of the training, {low:.3g} to {high:.3g}"

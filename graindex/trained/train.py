@@ -42,6 +42,7 @@ from graindex.trained.methods import METHODS, all_parameters, learner_of
 from graindex.trained.networks import fit_network
 from graindex.trained.over_images import over_images
 from graindex.trained.poor_rows import poor_row_warnings
+from graindex.trained.remarks import ranges_of
 from graindex.trained.report import report_page
 from graindex.trained.scores import curve_records
 from graindex.trained.shortcuts import shortcut_warnings
@@ -175,6 +176,7 @@ def _artefact(
             definitions={name: one.model_dump(mode="json") for name, one in definitions.items()},
             columns=tuple(found.features.column_names),
             fitted=dict(fit.features),
+            ranges=ranges_of(definitions.values(), found.features, learning.final),
         ),
         encoder=encoder_card(store, found, definitions),
         pixel_size=pixel_size_card(store, definition, learning),

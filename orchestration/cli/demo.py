@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from graindex.store import Store
 
 DATA_FAILED = 1
+OTHER_RECIPE = {
+    "material": "garnet",
+    "sintering_temperature_c": 1250,
+    "sintering_time_h": 16,
+    "dopant_fraction": 0.4,
+}
+"""Of which an electrolyte of the demo would conduct better."""
 QUERIES = (
     (
         "Grain size drives sharpness: means by sintering temperature and roughness",
@@ -91,7 +98,7 @@ QUERIES = (
     ),
 )
 
-_OF_CLASSES = "+key:micrograph_vectors or key:image_quality"
+_OF_VECTORS = "+key:micrograph_vectors or key:image_quality"
 _DRIVERS = """
     SELECT part, feature, avg(importance_share) FILTER (strategy = 'draws') AS share_draws,
            stddev(importance_share) FILTER (strategy = 'draws') AS sd_draws,
@@ -126,11 +133,13 @@ def demo(home: HomeOption = None) -> int:
     folder = store.location.folder / "demo"
     with progress_bars():
         images = phantoms.write_sem(folder / phantoms.SEM)
+        images += phantoms.write_electrolytes(folder / phantoms.ELECTROLYTES)
         images += phantoms.write_cathodes(folder / phantoms.CATHODES)
         electrodes = phantoms.write_electrodes(folder / phantoms.ELECTRODES)
     notes.print(f"{images} phantom micrographs and {electrodes} electrodes made in {folder}")
     registered = (
         phantoms.register_sem(store, folder / phantoms.SEM),
+        phantoms.register_electrolytes(store, folder / phantoms.ELECTROLYTES),
         phantoms.register_cathodes(store, folder / phantoms.CATHODES),
         phantoms.register_electrodes(store, folder / phantoms.ELECTRODES),
     )
@@ -138,8 +147,9 @@ def demo(home: HomeOption = None) -> int:
         notes.print(line)
     names = [phantoms.SEM, phantoms.ELECTRODES]
     code = materialize(names, None, False, Format.TABLE, home)
-    # a class needs vectors alone: to find the particles of 48 images takes a minute more
-    code = materialize([phantoms.CATHODES], _OF_CLASSES, False, Format.TABLE, home) or code
+    # these models need vectors alone: to find the particles of 96 images takes two minutes more
+    seen = [phantoms.ELECTROLYTES, phantoms.CATHODES]
+    code = materialize(seen, _OF_VECTORS, False, Format.TABLE, home) or code
     for title, query in QUERIES:
         rows = store.table(query)
         emit(rows.to_pylist(), Format.TABLE, rows.column_names, title)
@@ -153,6 +163,8 @@ def demo(home: HomeOption = None) -> int:
     emit(hits.to_pylist(), Format.TABLE, shown, f"Micrographs like {path}")
     unseen = phantoms.write_unseen(folder)
     trained = _train(store, str(unseen))
+    electrolyte = min((folder / phantoms.ELECTROLYTES).glob("garnet/*/*.png"))
+    told = " ".join(f"--given {name}={value}" for name, value in OTHER_RECIPE.items())
     where = f" --home {home}" if home else ""
     answer().print(
         f"\nThe demo took {time.perf_counter() - started:.0f} s. Look further:\n"
@@ -160,6 +172,7 @@ def demo(home: HomeOption = None) -> int:
         f'  graindex sql "SHOW ALL TABLES"{where}    what can be queried\n'
         f"  graindex similar {image}{where}\n"
         f"  graindex predict grain_diameter {unseen}{where}\n"
+        f"  graindex predict conductivity {electrolyte} {told}{where}\n"
         f"  graindex report damage -o damage.html{where}          what drives it, in pictures\n"
         f"  graindex lineage grain_diameter{where}       from the model to the files\n"
         f"  graindex replay grain_diameter{where}        build, train and compare again\n"

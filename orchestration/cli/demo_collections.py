@@ -1,4 +1,4 @@
-"""The phantoms of the demo: ceramics, cathodes and electrodes, made where missing, registered.
+"""The phantoms of the demo, made where missing, and registered.
 
 Out of scope: showing what can be asked of them (`orchestration.cli.demo`).
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.phantoms.sem import SemPhantom
 
 SEM = "phantom_sem"
+ELECTROLYTES = "phantom_electrolytes"
 CATHODES = "phantom_cathodes"
 ELECTRODES = "phantom_electrodes"
 
@@ -54,6 +55,22 @@ def register_sem(store: "Store", folder: Path) -> Registered:
             "threshold": 45,
             "min_diameter_px": 8,
         },
+    )
+
+
+def register_electrolytes(store: "Store", folder: Path) -> Registered:
+    """Register the phantom electrolytes in `folder`."""
+    from models.phantoms.conductivity_collection import CONDUCTIVITY_LABEL_PATTERN
+
+    return register_collection(
+        store,
+        str(folder),
+        dataset=ELECTROLYTES,
+        label_pattern=CONDUCTIVITY_LABEL_PATTERN,
+        samples_uri=str(folder / "samples.csv"),
+        description="Synthetic garnets and NASICONs whose structure decides their conductivity.",
+        source="graindex demo",
+        licence="Apache-2.0",
     )
 
 
@@ -110,6 +127,18 @@ def write_sem(folder: Path, count: int = 48) -> int:
 
     _write_samples(folder, demo_samples_csv())
     return _write_images(folder, demo_collection(count), "phantom images")
+
+
+def write_electrolytes(folder: Path, count: int = 48, seed: int = 0, specimens: int = 48) -> int:
+    """Render `count` images of as many specimens in turn, where missing; says how many."""
+    from models.phantoms.conductivity_collection import (
+        conductivity_collection,
+        conductivity_samples_csv,
+    )
+
+    _write_samples(folder, conductivity_samples_csv(specimens, seed))
+    files = conductivity_collection(count, seed, specimens)
+    return _write_images(folder, files, "phantom electrolytes")
 
 
 def write_cathodes(folder: Path, count: int = 48, seed: int = 0, *, optical: bool = False) -> int:

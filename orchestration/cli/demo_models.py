@@ -1,19 +1,21 @@
-"""The models of the demo: of ceramics, of classes of cathodes, of damage of particles.
+"""The models of the demo: of ceramics, conductivities, classes of cathodes, damage of particles.
 
 Out of scope: training them (`graindex train`) and the phantoms (`demo_collections`).
 """
 
 from typing import TYPE_CHECKING
 
-from orchestration.cli.demo_collections import CATHODES, ELECTRODES, SEM
+from orchestration.cli.demo_collections import CATHODES, ELECTRODES, ELECTROLYTES, SEM
 
 if TYPE_CHECKING:
     from graindex.features.definition import FeatureSet
     from graindex.store import Store
     from graindex.trained.definition import ModelDefinition
 
-FEATURES, ATTRIBUTES = "pooled_features", "particle_attributes"
-GRAIN, ROUGHNESS, CATHODE, DAMAGE = "grain_diameter", "roughness", "cathode_class", "damage"
+FEATURES, RECIPES, ATTRIBUTES = "pooled_features", "image_and_recipe", "particle_attributes"
+GRAIN, ROUGHNESS, CONDUCTIVITY = "grain_diameter", "roughness", "conductivity"
+CATHODE, DAMAGE = "cathode_class", "damage"
+RECIPE = ("sintering_temperature_c", "sintering_time_h", "dopant_fraction")
 _AUTHOR = "graindex demo"
 
 
@@ -37,7 +39,7 @@ def write_models(store: "Store") -> list[str]:
 
 
 def feature_sets() -> "list[FeatureSet]":
-    """Pooled features of the images, and attributes of the particles in volumes."""
+    """Pooled features of images, these with recipes, and attributes of particles in volumes."""
     from graindex.features.files import make_feature_set
     from schemas.particle_columns import DAMAGE_ATTRIBUTES
 
@@ -46,6 +48,17 @@ def feature_sets() -> "list[FeatureSet]":
         "entity": "micrograph",
         "description": "Pooled features of the image, from the frozen encoder.",
         "features": [{"vector": "micrographs"}],
+    }
+    recipes = {
+        "name": RECIPES,
+        "entity": "micrograph",
+        "description": "Pooled features of the image, with sintering and composition.",
+        "features": [
+            {"vector": "micrographs"},
+            {"columns": [f"samples.{name}" for name in RECIPE]},
+            {"one_hot": {"samples.material": ["garnet", "nasicon"]}},
+        ],
+        "normalise": {"method": "standard"},
     }
     attributes = {
         "name": ATTRIBUTES,
@@ -57,11 +70,11 @@ def feature_sets() -> "list[FeatureSet]":
             {"columns": ["samples.cycles"]},
         ],
     }
-    return [make_feature_set(pooled), make_feature_set(attributes)]
+    return [make_feature_set(fields) for fields in (pooled, recipes, attributes)]
 
 
 def model_definitions() -> "list[ModelDefinition]":
-    """Three of images, evaluated on specimens left out; one of particles, on blocks."""
+    """Four of images, evaluated on specimens left out; one of particles, on blocks."""
     from graindex.trained.definition import ModelDefinition
     from graindex.trained.explain_request import ExplainRequest
     from graindex.training.labels import LabelRequest
@@ -85,6 +98,16 @@ def model_definitions() -> "list[ModelDefinition]":
             split=SplitRequest(kind="kfold", folds=4, balanced=True),
             description="Roughness of the fracture faces of a phantom, smooth or rough.",
             **common,
+        ),
+        ModelDefinition(
+            name=CONDUCTIVITY,
+            method="gaussian-process",
+            feature_set=RECIPES,
+            label=LabelRequest(name="conductivity_s_per_cm", transform="log10"),
+            datasets=(ELECTROLYTES,),
+            split=SplitRequest(kind="kfold", folds=8, balanced=True),
+            limits=("Synthetic electrolytes: says nothing of real ones.",),
+            description="Ionic conductivity of a phantom electrolyte, from image and recipe.",
         ),
         ModelDefinition(
             name=CATHODE,

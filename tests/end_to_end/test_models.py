@@ -226,6 +226,7 @@ def test_the_demo_declares_models_that_leave_specimens_or_blocks_out():
     assert demo == [
         ("ridge", ("sample",), "leave-one-out"),
         ("logistic", ("sample",), "kfold"),
+        ("gaussian-process", ("sample",), "kfold"),
         ("logistic", ("sample",), "kfold"),
         ("forest", ("block",), "kfold"),
     ]

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,21 @@ def process(specimen: int) -> tuple[float, float]:
     return 1100.0 + 10 * (specimen * 3 % SPECIMENS), 1.0 + specimen
 
 
+def furnace(specimen: int) -> str:
+    return ("box", "tube")[specimen // 2 % 2]
+
+
 @pytest.fixture(scope="module")
 def folder(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Strength is 0.2 a degree and 3 an hour; images have no part in it."""
     folder = tmp_path_factory.mktemp("fired")
     write_images(folder / "images", 2 * SPECIMENS)
     (folder / "images" / "S0" / "field 0.png.txt").unlink()
-    lines = ["sample,temperature_c,time_h,strength_mpa"]
+    lines = ["sample,temperature_c,time_h,furnace,strength_mpa"]
     for specimen in range(SPECIMENS):
         temperature, hours = process(specimen)
-        lines.append(f"S{specimen},{temperature},{hours},{0.2 * temperature + 3 * hours}")
+        strength = 0.2 * temperature + 3 * hours
+        lines.append(f"S{specimen},{temperature},{hours},{furnace(specimen)},{strength}")
     (folder / "samples.csv").write_text("\n".join(lines))
     shutil.copytree(empty_home, folder / "home")
     store = open_store(folder / "home")
@@ -56,6 +62,7 @@ def folder(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "features": [
             {"columns": ["image_quality.noise_std", "samples.temperature_c"]},
             {"columns": ["samples.time_h"], "prefix": "kiln_"},
+            {"one_hot": {"samples.furnace": ["box", "tube"]}},
         ],
         "products": ["temperature_c", "kiln_time_h"],
         "normalise": {"method": "standard"},
@@ -65,10 +72,11 @@ def folder(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_folder(kept_model(store, "fired"), folder / "exported")
     with (folder / "process.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("Path", "Temperature C", "Time h", "operator"))
+        writer.writerow(("Path", "Temperature C", "Time h", "Furnace", "operator"))
         for row in images(store):
-            temperature, hours = process(int(row["path"][1]))
-            writer.writerow((f"images/{row['path']}", temperature, hours, "nobody"))
+            specimen = int(row["path"][1])
+            told = (*process(specimen), furnace(specimen))
+            writer.writerow((f"images/{row['path']}", *told, "nobody"))
     return folder
 
 
@@ -94,7 +102,7 @@ def test_what_is_given_for_all_images_decides(folder):
     image = str(folder / "images" / "S3" / "field 6.png")
     values = []
     for temperature in (1110, 1140):
-        given = given_columns((f"temperature_c={temperature}", "time_h = 4"))
+        given = given_columns((f"temperature_c={temperature}", "time_h = 4", "furnace=tube"))
         values.append(predict(artefact, [image], given=given)[0]["value"])
     assert values[1] - values[0] == pytest.approx(0.2 * 30, abs=0.1)
     assert values[0] == pytest.approx(0.2 * 1110 + 3 * 4, abs=0.2)
@@ -103,10 +111,11 @@ def test_what_is_given_for_all_images_decides(folder):
 def test_a_table_beside_a_single_number_for_all(folder, tmp_path):
     image = folder / "images" / "S3" / "field 6.png"
     table = tmp_path / "elsewhere.csv"
-    table.write_text(f"file,temperature_c\n{image},1120\n")
+    table.write_text(f"file,temperature_c,furnace\n{image},1120,box\n")
     artefact = read_folder(folder / "exported")
     found = predict(artefact, [str(image)], given=given_columns(["time_h=5"], str(table)))
-    both = predict(artefact, [str(image)], given=given_columns(["time_h=5", "temperature_c=1120"]))
+    alone = given_columns(["time_h=5", "temperature_c=1120", "furnace=box"])
+    both = predict(artefact, [str(image)], given=alone)
     assert found == both
 
 
@@ -115,10 +124,10 @@ def test_the_command_takes_both(folder):
     words = ("predict", folder / "exported", image, "--format", "json")
     table = run_here(*words, "--given-table", folder / "process.csv", home=home)
     temperature, hours = process(3)
-    by_name = ("--given", f"temperature_c={temperature}", "--given", f"time_h={hours}")
-    alone = run_here(*words, *by_name, home=home)
+    told = (f"temperature_c={temperature}", f"time_h={hours}", f"furnace={furnace(3)}")
+    alone = run_here(*words, *(word for one in told for word in ("--given", one)), home=home)
     assert table.rows == alone.rows
-    refused = run_here(*words, "--given", "time_h=3", home=home)
+    refused = run_here(*words, "--given", "time_h=3", "--given", "furnace=box", home=home)
     assert refused.code == 2
     assert "needs temperature_c of the specimen" in refused.error
     assert len(refused.error.strip().splitlines()) == 1
@@ -127,10 +136,13 @@ def test_the_command_takes_both(folder):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (Given(), r"needs temperature_c, time_h of the specimen.*--given temperature_c=…"),
-        (Given({"time_h": 3.0}), r"needs temperature_c of the specimen, which an image does not"),
+        (Given(), r"needs temperature_c, time_h, furnace of the specimen.*--given furnace=…"),
         (
-            Given({"time_h": 3.0, "temperatur_c": 3.0}),
+            Given({"time_h": "3", "furnace": "box"}),
+            r"needs temperature_c of the specimen, which an image does not",
+        ),
+        (
+            Given({"time_h": "3", "temperatur_c": "3"}),
             "takes no temperatur_c to be given: did you mean temperature_c",
         ),
         (
@@ -155,16 +167,56 @@ def test_an_empty_cell_is_missing_and_a_word_is_no_number(folder, tmp_path):
         ("nan", "is 'nan', which is no finite number"),
     ):
         table = tmp_path / "process.csv"
-        table.write_text(f"path,temperature_c,time_h\n{image},{cell},3\n")
+        table.write_text(f"path,temperature_c,time_h,furnace\n{image},{cell},3,box\n")
         with pytest.raises(ModelError, match=told):
             predict(artefact, [image], given=given_columns((), str(table)))
+
+
+def test_a_number_for_all_images_is_one(folder):
+    image = str(folder / "images" / "S3" / "field 6.png")
+    given = given_columns(["time_h=inf", "temperature_c=1120", "furnace=box"])
+    with pytest.raises(ModelError, match="time_h is 'inf', which is no finite number"):
+        predict(read_folder(folder / "exported"), [image], given=given)
+
+
+def test_what_lies_beyond_the_training_is_remarked_on(folder):
+    image = str(folder / "images" / "S3" / "field 6.png")
+    artefact = read_folder(folder / "exported")
+    least, greatest = artefact.card.features.ranges["temperature_c"]
+    trained = [process(specimen) for specimen in range(SPECIMENS)]
+    assert [least, greatest] == [f(row[0] for row in trained) for f in (min, max)]
+    for told, remark in (
+        (f"{least:g}", None),
+        (f"{greatest:g}", None),
+        (f"{greatest + 1:g}", f"temperature_c {greatest + 1:g} is beyond the training, "),
+        (f"{least - 1:g}", f"temperature_c {least - 1:g} is beyond the training, {least:g} to"),
+    ):
+        given = given_columns([f"temperature_c={told}", "time_h=4", "furnace=box"])
+        note = predict(artefact, [image], given=given)[0]["note"]
+        assert (note is None) if remark is None else (remark in note)
+    given = given_columns([f"temperature_c={least:g}", "time_h=4", "furnace=tub"])
+    note = predict(artefact, [image], given=given)[0]["note"]
+    assert note == "furnace 'tub' is none that the model tells apart, box, tube"
+
+
+def test_specimens_of_the_store_are_remarked_on_too(folder, tmp_path):
+    shutil.copytree(folder / "home", tmp_path / "home")
+    store = open_store(tmp_path / "home")
+    artefact = kept_model(store, "fired")
+    first = images(store)[0]
+    known, (temperature, _) = first["micrograph_id"], process(int(first["path"][1]))
+    narrow = {"temperature_c": (0.0, 1.0), "kiln_time_h": (0.0, 1e9)}
+    features = artefact.card.features.model_copy(update={"ranges": narrow})
+    card = artefact.card.model_copy(update={"features": features})
+    (found,) = predict(replace(artefact, card=card), [known], store=store)
+    assert found["note"].startswith(f"temperature_c {temperature:g} is beyond the training, 0 to 1")
 
 
 def test_images_of_the_store_keep_their_own_columns(folder):
     store = open_store(folder / "home")
     known = images(store)[0]["micrograph_id"]
     with pytest.raises(ModelError, match=f"{known} is known to the store, which tells its columns"):
-        predict(kept_model(store, "fired"), [known], store=store, given=Given({"time_h": 1.0}))
+        predict(kept_model(store, "fired"), [known], store=store, given=Given({"time_h": "1"}))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +225,6 @@ def test_images_of_the_store_keep_their_own_columns(folder):
         (["time_h"], None, "write NAME=VALUE"),
         (["=3"], None, "write NAME=VALUE"),
         (["time_h="], None, "write NAME=VALUE"),
-        (["time_h=inf"], None, "time_h is 'inf', which is no finite number"),
         (["time_h=1", "Time h=2"], None, "time_h is given twice"),
         (["time_h=1"], "path,time_h\na.png,3\n", "time_h is given twice, for all images and in"),
         ([], "sample,time_h\nS1,3\n", "joins by sample, which image files lack"),
