@@ -5,9 +5,9 @@
     python benchmarks/image_networks_elsewhere.py score --folder F --out OUT --study steels …
 
 `pack` writes the images of a study and, for a network, its folds; `learn` trains one fold or all
-and writes what the networks say of the images that were left out; `score` turns that into the
-metrics that `image_networks.py` tells, by the same code, and writes the same files. All three take
-the options of `image_networks.py`.
+and writes what the networks say of the images that were left out; `score` turns what came
+back into the metrics that `image_networks.py` tells, by the same code, and writes the same files.
+`pack` and `score` take the options of `image_networks.py`.
 Out of scope: which networks and folds there are (`image_networks.py`).
 """
 
@@ -71,19 +71,40 @@ def main() -> None:
         np.savez_compressed(arguments.out / f"{name}.npz", **folds_of(learning, definition))
         return
 
-    from graindex.trained.scores import score_left_out
+    from graindex.trained.scores import scored_rows
+    from models.learn.evaluation import evaluate
 
-    kept = [np.load(path) for path in sorted(arguments.out.glob(f"{name}.fold-*.npz"))]
-    scored = score_left_out(learning, Learned(kept, definition.parameters), arguments.seed)
-    assert scored is not None
+    found = {
+        fold.number: arguments.out / f"{name}.fold-{fold.number}.npz" for fold in learning.folds
+    }
+    folds = [fold for fold in learning.folds if found[fold.number].exists()]
+    kept = [np.load(found[fold.number]) for fold in folds]
+    left_out = evaluate(
+        Learned(kept, definition.parameters),
+        learning.matrix,
+        learning.target,
+        learning.groups,
+        learning.weight,
+        folds,
+        classes=len(learning.classes),
+        seed=arguments.seed,
+    )
+    scored = scored_rows(
+        learning,
+        learning.evaluation,
+        left_out.tested,
+        left_out.fold,
+        left_out.prediction,
+        arguments.seed,
+    )
     row = {
         "study": arguments.study,
         "model": arguments.architecture,
-        "images": len(training_set),
+        "images": int(left_out.tested.sum()),
         **image_networks.measured(
             study, [_named(one) for one in scored.metrics if one.part == "all"]
         ),
-        "folds": len(learning.folds),
+        "folds": f"{len(kept)} of {len(learning.folds)}",
         "seed": arguments.seed,
         "best epochs": [
             epoch
