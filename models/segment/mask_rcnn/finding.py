@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from models.segment.mask_rcnn.config import MaskRcnnError
 from models.segment.star_convex.finding import Tiling
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 """Raised whenever the same network and options would find other particles."""
 
 
