@@ -36,6 +36,7 @@ from graindex.trained.describe import (
     pixel_size_card,
 )
 from graindex.trained.fit import Fit, fit_rows, label_unit
+from graindex.trained.idle_networks import idle_network_warnings
 from graindex.trained.kept import kept_model, newest_run
 from graindex.trained.learning import Learning, learning_of, training_set_of, warnings_of
 from graindex.trained.methods import METHODS, all_parameters, learner_of
@@ -187,6 +188,7 @@ def _artefact(
         warnings=(
             *warnings_of(learning),
             *poor_row_warnings(learning),
+            *_idle(definition, fit),
             *shortcut_warnings(fit.metrics, METHODS[definition.method].headline),
             *licence_warnings(data),
         ),
@@ -199,6 +201,11 @@ def _artefact(
         network=None if fit.network is None else dict(fit.network),
     )
     return Artefact(card, weights)
+
+
+def _idle(definition: ModelDefinition, fit: Fit) -> Iterator[str]:
+    if METHODS[definition.method].sees_images:
+        yield from idle_network_warnings(fit.curves, len(fit.learning.classes))
 
 
 def _label_card(definition: ModelDefinition, learning: Learning) -> LabelCard:

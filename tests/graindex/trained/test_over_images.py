@@ -289,3 +289,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(home, tmp_path):
     train_model(store, model(name="killed"), author="test")
     assert not checkpoints.exists()
     assert run_of(store, "killed")["artefact"] == run_of(store, "sees")["artefact"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [(SEES, "that of the mean"), (CLASSES, "that of a guess")]
+)
+def test_networks_that_learned_nothing_are_told(home, tmp_path, given, told):
+    shutil.copytree(home.parent / "untrained", tmp_path / "home")
+    store = open_store(tmp_path / "home")
+    short = {"parameters": {**SEES["parameters"], "epochs": 1, "learning_rate": 1e-7}}
+    trained = train_model(store, model(**given | short | {"name": "idle"}), author="test")
+    (warning,) = (line for line in trained.card.warnings if "learned nothing" in line)
+    assert warning.startswith("1 of 1 networks learned nothing in up to 1 epochs")
+    assert told in warning
+
+
+def test_networks_that_learned_are_not_said_to_be_idle(store):
+    for name in ("sees", "tells"):
+        card = kept_model(store, name).card
+        assert not [line for line in card.warnings if "learned nothing" in line]
