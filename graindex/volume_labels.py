@@ -24,8 +24,9 @@ from graindex.records import Record
 from graindex.section_pictures import sections_jpeg
 from graindex.segmentation import Options
 from graindex.stored_volumes import CONFIDENCE, EXPECTED, reason, spacing_of, written
-from graindex.volume_segmentation import FiniteVolume, Progress, segment_any
+from graindex.volume_segmentation import FiniteVolume, segment_any
 from models.measure.arrays import InvalidVolumeError, Sliceable
+from models.progress import Progress
 from models.segment.watershed_options import WatershedOptions
 from schemas.arrow import from_records
 from schemas.tables import TABLES

@@ -6,7 +6,7 @@ Out of scope: the methods themselves (`models.segment`), files (`graindex.segmen
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -18,6 +18,7 @@ from graindex.label_images import Found, calibrated
 from graindex.segmentation import Options, SliceLinkingOptions, ViewFusionOptions, method_of
 from graindex.segmenters import load_segmenter
 from models.measure.arrays import InvalidVolumeError, Sliceable
+from models.progress import Progress
 from models.segment.blocks import segment_blocks
 from models.segment.star_convex.config import StarConvexError
 from models.segment.watershed import segment_volume
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 WHOLE_VOXELS = 1 << 26
 """A larger volume is segmented block by block, into a file that is mapped."""
-
-Progress = Callable[[int, int], None]
 
 
 class _Where(TypedDict):

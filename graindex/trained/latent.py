@@ -7,12 +7,14 @@ Out of scope: the autoencoder (`models.learn.autoencoder`), the plots (`models.e
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graindex.errors import ModelError
 from graindex.pictures import COLOURS, new_figure, png
+from graindex.progress import report
 from graindex.trained.learning import Learning
 from graindex.trained.sections import Section
 from graindex.trained.units import spoken
@@ -85,8 +87,12 @@ def latent_of(
     final = x[learning.final]
     options = Autoencoder(seed=seed)
     try:
-        fitted = options.fit(final)
-        curve = reconstruction_curve(final, Autoencoder(seed=seed, latent=_sizes(x.shape[1])))
+        fitted = options.fit(final, progress=partial(report, "autoencoder"))
+        curve = reconstruction_curve(
+            final,
+            Autoencoder(seed=seed, latent=_sizes(x.shape[1])),
+            progress=partial(report, "autoencoder beside principal components"),
+        )
     except CannotLearnError as error:
         raise ModelError(f"the autoencoder cannot be trained: {error}") from error
     latents = fitted.encode(x)

@@ -4,15 +4,16 @@ Out of scope: metrics themselves (`models.learn.metrics`) and the card.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graindex.errors import ModelError
+from graindex.progress import report
 from graindex.trained.card import MetricCard
 from graindex.trained.learning import Evaluation, Learning
-from models.learn.evaluation import evaluate
+from models.learn.evaluation import Fold, evaluate
 from models.learn.intervals import RESAMPLES
 from models.learn.learner import (
     Bools,
@@ -67,7 +68,7 @@ def score_left_out(learning: Learning, learner: Learner, seed: int) -> Scored | 
             learning.target,
             learning.groups,
             learning.weight,
-            learning.folds,
+            _told(learning.folds),
             classes=len(learning.classes),
             seed=seed,
         )
@@ -76,6 +77,14 @@ def score_left_out(learning: Learning, learner: Learner, seed: int) -> Scored | 
     return scored_rows(
         learning, learning.evaluation, found.tested, found.fold, found.prediction, seed
     )
+
+
+def _told(folds: Sequence[Fold]) -> Iterator[Fold]:
+    """Folds, of which progress tells how many are done."""
+    for done, fold in enumerate(folds):
+        report("models without a fold", done, len(folds))
+        yield fold
+    report("models without a fold", len(folds), len(folds))
 
 
 def fit_final(learning: Learning, matrix: Floats, learner: Learner, seed: int) -> Fitted:

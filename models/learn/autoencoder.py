@@ -6,7 +6,7 @@ Out of scope: the network and its training (`models.learn.autoencoder_fit`), cor
 reconstructed (`models.explain.correlations`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from models.learn.autoencoder_fit import (
 )
 from models.learn.autoencoder_network import Network, Standard
 from models.learn.learner import Bools, CannotLearnError, Curve, Floats, Ints, Tensors, one_thread
+from models.progress import Counter, Progress
 
 _ROWS = 20
 """Fewer rows than this are refused."""
@@ -125,13 +126,16 @@ class Autoencoder(Training):
             raise ValueError(f"gain is {self.gain}: take 0 up to 1")
 
     @torch_on_one_thread()
-    def fit(self, x: Floats, groups: Ints | None = None) -> AutoencoderFit:
+    def fit(
+        self, x: Floats, groups: Ints | None = None, *, progress: Progress | None = None
+    ) -> AutoencoderFit:
         """Train every size, choose one by validation, and train that one on all rows.
 
         Args:
             x: rows (N, D), each column in its own unit; finite, 20 rows or more.
             groups: (N,) group of each row, such as its electrode; rows of one group never stand on
                 both sides of the validation. None: every row is its own.
+            progress: told how many networks are trained, and of how many.
 
         Raises:
             CannotLearnError: too few rows, groups or varying columns, or values that are not
@@ -141,10 +145,13 @@ class Autoencoder(Training):
         held = self._held(groups, np.random.default_rng(self.seed))
         standard = Standard.of(x)
         rows = standard.apply(x)
-        sizes, trained = self._train(rows, held)
+        sizes = self._sizes(rows)
+        done = Counter(progress, len(sizes) + 1)
+        trained = self._train(rows, held, sizes, done)
         errors = np.array([each.error for each in trained])
         best = int((errors + self.gain * np.array(sizes)).argmin())
         network, mean, significance = _ranked(train_on_all(rows, trained[best], self), rows)
+        done()
         history = trained[best].errors
         return AutoencoderFit(
             standard=standard,
@@ -181,14 +188,24 @@ class Autoencoder(Training):
         least = min(self.validation_rows, count // 4)
         return hold_out(groups, max(round(self.validation_share * count), least), rng)
 
-    def _train(self, rows: Floats, held: Bools) -> tuple[tuple[int, ...], list[Trained]]:
-        """A network of every size below the columns of rows (N, D) that vary."""
+    def _sizes(self, rows: Floats) -> tuple[int, ...]:
+        """Sizes below the columns of rows (N, D) that vary."""
         varying = int((rows != 0).any(0).sum())
         sizes = tuple(sorted(size for size in self.latent if size < varying))
         if not sizes:
             message = f"{varying} columns vary: {min(self.latent)} latent dimensions need more"
             raise CannotLearnError(message)
-        return sizes, [train(rows[~held], rows[held], size, self) for size in sizes]
+        return sizes
+
+    def _train(
+        self, rows: Floats, held: Bools, sizes: Sequence[int], done: Callable[[], None]
+    ) -> list[Trained]:
+        """A network of every size; tells when each is trained."""
+        trained = []
+        for size in sizes:
+            trained.append(train(rows[~held], rows[held], size, self))
+            done()
+        return trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +234,11 @@ class ReconstructionCurve:
 
 @torch_on_one_thread()
 def reconstruction_curve(
-    x: Floats, options: Autoencoder, groups: Ints | None = None
+    x: Floats,
+    options: Autoencoder,
+    groups: Ints | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> ReconstructionCurve:
     """Autoencoder with and without penalties, and PCA, on rows that none of them has seen.
 
@@ -228,6 +249,7 @@ def reconstruction_curve(
         x: rows (N, D), as for `Autoencoder.fit`.
         options: sizes, training, rows held out (twice).
         groups: (N,) group of each row; None: every row is its own.
+        progress: told how many networks are trained, and of how many.
 
     Raises:
         CannotLearnError: as `Autoencoder.fit`, and fewer than three groups.
@@ -238,13 +260,16 @@ def reconstruction_curve(
     standard = Standard.of(x[~scored])
     rows, target = standard.apply(x[~scored]), standard.apply(x[scored])
     held = options._held(groups[~scored], rng)
+    sizes = options._sizes(rows)
+    done = Counter(progress, 4 * len(sizes))
     errors: list[tuple[float, ...]] = []
     for penalties in (options, replace(options, l2=0.0, sparsity=0.0)):
-        sizes, trained = penalties._train(rows, held)
-        networks = [train_on_all(rows, each, penalties) for each in trained]
-        errors.append(
-            tuple(unexplained(target, each.decode(each.encode(target))) for each in networks)
-        )
+        own = []
+        for each in penalties._train(rows, held, sizes, done):
+            network = train_on_all(rows, each, penalties)
+            own.append(unexplained(target, network.decode(network.encode(target))))
+            done()
+        errors.append(tuple(own))
     components = (principal(rows, size) for size in sizes)
     return ReconstructionCurve(
         latent=sizes,

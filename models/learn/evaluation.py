@@ -4,7 +4,7 @@ Out of scope: choosing the folds (`graindex.training.splits`) and the metrics
 (`models.learn.metrics`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ def evaluate(
     target: Floats,
     groups: Ints,
     weight: Floats,
-    folds: Sequence[Fold],
+    folds: Iterable[Fold],
     *,
     classes: int = 0,
     seed: int = 0,
@@ -60,7 +60,7 @@ def evaluate(
         target: (N,) labels, or codes of classes.
         groups: (N,) groups that inner validations keep together.
         weight: (N,) weights.
-        folds: who trains and who is tested; no row is tested twice.
+        folds: who trains and who is tested; no row is tested twice. Taken one after the other.
         classes: number of classes; 0 for numbers.
         seed: of the trainings.
 

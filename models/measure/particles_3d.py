@@ -25,8 +25,8 @@ from models.measure.particle_boxes import ParticleBoxes
 from models.measure.particle_columns import Columns, SurfaceEstimator, particle_columns
 from models.measure.sweep import Sweep, sweep_volume
 from models.processors import processors
+from models.progress import Progress
 
-Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.void]
 
 CODE_VERSION = "1"

@@ -10,7 +10,7 @@ Out of scope: which volumes (`graindex.phase_peaks`); peaks of several phases in
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.measure.arrays import InvalidVolumeError, Sliceable, check_same_shape
+from models.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 FEWEST = 100
 """Voxels below which a peak is not looked for."""

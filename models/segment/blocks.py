@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.measure.arrays import InvalidVolumeError, Sliceable, check_same_shape, parse_spacing
+from models.progress import Counter, Progress
 from models.segment.foreground import choose_range, grey_histogram
-from models.segment.pieces import Assignable, Block, Counter, Pieces, Progress, cut_blocks
+from models.segment.pieces import Assignable, Block, Pieces, cut_blocks
 from models.segment.watershed import (
     GreyScale,
     check_finite,

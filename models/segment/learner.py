@@ -5,7 +5,7 @@ Out of scope: single networks (`models.segment.star_convex.learner`), where imag
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.learn.learner import Curve, TargetKind
+from models.progress import Progress
 from models.segment.star_convex.confidence import Calibration
 from models.segment.star_convex.config import StarConvexError
 
 if TYPE_CHECKING:
     from models.segment.star_convex.patches import Example
-
-Progress = Callable[[int, int], None]
-"""Told how many epochs are done, and how many there are at most."""
 
 
 @dataclass(frozen=True, slots=True)

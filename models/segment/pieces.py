@@ -3,7 +3,7 @@
 Out of scope: how a block is segmented (`blocks`, `view_fusion`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
@@ -17,7 +17,6 @@ from models.compiled import jit
 from models.measure.arrays import InvalidVolumeError, Sliceable
 
 Integers = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 _AGREE = 0.5  # overlap over union: above a half, no label agrees with two others
 
@@ -41,19 +40,6 @@ class Block:
     def inside(self) -> tuple[slice, ...]:
         """The core as slices of the padded block."""
         return _relative(self.core, self.padded)
-
-
-class Counter:
-    """Counts blocks for the caller's progress."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def __call__(self) -> None:
-        """One more is done."""
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 class Pieces:

@@ -23,7 +23,7 @@ from models.learn.image_networks.scales import Prepared, Scales
 from models.learn.image_networks.training import train
 from models.learn.inner import inner_folds
 from models.learn.learner import Bools, Rows
-from models.segment.learner import Progress
+from models.progress import Progress
 from models.training.threads import torch_threads
 
 _HOLD_OUT_FOLDS = 4

@@ -22,7 +22,8 @@ from models.learn.image_networks.levels import Equalise, levels_of, parse_equali
 from models.learn.image_networks.options import Optimiser, TrainingOptions
 from models.learn.learner import CannotLearnError, Rows, TargetKind
 from models.learn.weights import balanced_weights
-from models.segment.learner import Progress, parameters_of
+from models.progress import Progress
+from models.segment.learner import parameters_of
 from models.training.errors import TrainingError
 
 __all__ = ["FittedImageNetworks", "ImageClassification", "ImageExample", "ImageRegression"]

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.learn.learner import CannotLearnError, TargetKind
-from models.segment.learner import FittedNetwork, Progress, parameters_of, refuse_shares
+from models.progress import Progress
+from models.segment.learner import FittedNetwork, parameters_of, refuse_shares
 from models.segment.mask_rcnn.config import PUBLISHED, NetworkConfig
 from models.segment.star_convex.config import StarConvexError
 from models.training.errors import TrainingError

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.measure.arrays import InvalidVolumeError, Sliceable, check_same_shape, parse_spacing
+from models.progress import Counter, Progress
 from models.segment.link_options import ball_voxels
-from models.segment.pieces import Assignable, Counter, Progress
+from models.segment.pieces import Assignable
 from models.segment.slice_linking import link_slices
 from models.segment.star_convex.config import NetworkConfig
 from models.segment.star_convex.tiles import Forward

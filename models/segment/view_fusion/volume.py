@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.measure.arrays import InvalidVolumeError, Sliceable, check_same_shape, parse_spacing
+from models.progress import Counter, Progress
 from models.segment.pieces import (
     Assignable,
     Block,
-    Counter,
     Integers,
     Pieces,
-    Progress,
     cut_blocks,
 )
 from models.segment.star_convex.config import NetworkConfig

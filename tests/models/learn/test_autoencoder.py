@@ -1,5 +1,7 @@
 """The autoencoder against PCA, on rows whose number of factors is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -288,3 +290,12 @@ def test_what_cannot_be_learnt_is_refused_in_one_line():
 def test_options_that_train_nothing_are_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         Autoencoder(**options)
+
+
+def test_progress_is_told_by_network():
+    x, options = curved(1, 200, 0.1), replace(QUICK, latent=(1, 2))
+    fitting, drawing = [], []
+    options.fit(x, progress=lambda *told: fitting.append(told))
+    reconstruction_curve(x, options, progress=lambda *told: drawing.append(told))
+    assert fitting == [(1, 3), (2, 3), (3, 3)]
+    assert drawing == [(number, 8) for number in range(1, 9)]
