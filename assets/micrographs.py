@@ -104,7 +104,8 @@ def micrograph_vectors(
         tiles.append((row["thumbnail"], "query"))
         tiles += [(thumbnails[hit["id"]], f"distance {hit['distance']:.3f}") for hit in near]
     metadata = outcome_metadata("micrograph_vectors", outcome)
-    metadata["encoder"] = dg.MetadataValue.text(opened.encoder_id)
+    told = ", ".join(encoder.encoder_id for encoder in opened.encoders.values())
+    metadata["encoder"] = dg.MetadataValue.text(told)
     columns = min(len(encoded), 6)
     metadata["preview, each row a query and its nearest"] = contact_sheet(opened, tiles, columns)
     return dg.MaterializeResult(metadata=metadata)

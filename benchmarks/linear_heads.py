@@ -76,7 +76,6 @@ def opened(given: Path | None, home: Path, settings: Record) -> "Store":
     from graindex.features.registry import register_feature_set
     from graindex.settings import EncoderSettings, Settings, save_settings
     from graindex.store import init_store, open_store
-    from graindex.vectors import lance_table
     from orchestration.run import run_catalog
 
     if given is not None:
@@ -92,7 +91,7 @@ def opened(given: Path | None, home: Path, settings: Record) -> "Store":
     definition = {
         "name": _FEATURES,
         "entity": "micrograph",
-        "features": [{"vector": lance_table(encoder)}],
+        "features": [{"vector": encoder.vector_table}],
     }
     register_feature_set(store, make_feature_set(definition), author="benchmark")
     return store

@@ -141,8 +141,6 @@ def write_images(store: "Store", recipe: "Recipe", count: int) -> None:
 def _write_vectors(store: "Store", recipe: "Recipe", count: int) -> None:
     import pyarrow as pa
 
-    from graindex.vectors import SPACE
-
     width = store.encoder.dimension
     vectors = np.random.default_rng(0).normal(size=(count, width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -156,7 +154,7 @@ def _write_vectors(store: "Store", recipe: "Recipe", count: int) -> None:
         "input_hash": origin["input_hash"],
         "code_version": [origin["code_version"]] * count,
     }
-    store.vectors.upsert(SPACE, pa.table(rows), width)
+    store.vectors.upsert(store.settings.encoder.vector_table, pa.table(rows), width)
 
 
 def make_images(home: Path, count: int = IMAGES) -> list[Record]:

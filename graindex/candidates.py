@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from graindex.derive import pixels_hash
 from graindex.files import sha256
 from graindex.records import Record
-from graindex.vectors import lance_table
 from models.measure.similar_vectors import nearest
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def comparable_images(store: "Store", dataset: str | None = None) -> ComparableI
     rows = store.lake.read("micrographs", dataset, columns=_COLUMNS).to_pylist()
     rows.sort(key=lambda row: (row["dataset"], row["path"], row["page"]))
     encoder_id = store.encoder_id
-    name = lance_table(store.settings.encoder)
+    name = store.settings.encoder.vector_table
     vectors: dict[str, dict[str, tuple[str, Floats]]] = {
         collection: _vectors(store, name, collection, encoder_id)
         for collection in dict.fromkeys(row["dataset"] for row in rows)

@@ -12,7 +12,6 @@ from graindex.catalogue import named_paths
 from graindex.checking import SHOWN, Problem
 from graindex.scan import list_collection
 from graindex.store import Store
-from graindex.vectors import lance_table
 
 __all__ = [
     "SHOWN",
@@ -63,17 +62,22 @@ def missing_quality(store: Store, dataset: str) -> Sequence[Problem]:
 
 
 def missing_vectors(store: Store, dataset: str) -> Sequence[Problem]:
-    """Images without a vector of the configured encoder, and vectors without an image."""
-    name = lance_table(store.settings.encoder)
-    rows = store.vectors.read(name, dataset).to_pylist()
-    have = {row["micrograph_id"] for row in rows if row["encoder_id"] == store.encoder_id}
-    return _one_to_one(store, dataset, have, "vector")
+    """Images without a vector of a configured encoder, and vectors without an image."""
+    problems: list[Problem] = []
+    for table, encoder in store.encoders.items():
+        rows = store.vectors.read(table, dataset).to_pylist()
+        have = {row["micrograph_id"] for row in rows if row["encoder_id"] == encoder.encoder_id}
+        problems += _one_to_one(store, dataset, have, f"vector in {table}")
+    return problems
 
 
 def unlike_vectors(store: Store, dataset: str) -> Sequence[Problem]:
     """Vectors that are not finite or not of length 1."""
-    name = lance_table(store.settings.encoder)
-    rows = store.vectors.read(name, dataset, ("micrograph_id", "vector"))
+    return [problem for table in store.encoders for problem in _unlike(store, dataset, table)]
+
+
+def _unlike(store: Store, dataset: str, table: str) -> Sequence[Problem]:
+    rows = store.vectors.read(table, dataset, ("micrograph_id", "vector"))
     if not rows.num_rows:
         return []
     values = rows["vector"].combine_chunks().flatten().to_numpy()

@@ -19,7 +19,6 @@ from graindex.parallel import in_threads
 from graindex.progress import report
 from graindex.records import Record
 from graindex.vector_history import INDEX, index_rows
-from graindex.vectors import lance_table
 from models.encode.config import PREPROCESSING_VERSION
 from models.measure.image_quality import QUALITY_CODE_VERSION, image_quality
 from schemas.arrow import from_records
@@ -101,11 +100,28 @@ def refresh_vectors(store: "Store", dataset: str, *, author: str) -> Outcome:
     Finished batches stay when a run is cut short: each row carries the hash of its input, so
     the next run goes on where this one stopped. The index is written when all are there; until
     then it names the vectors of before.
+
+    Returns:
+        Counts of vectors, one for each image and encoder; the version is that of the table which
+        images are searched by.
     """
     images = _images(store, dataset)
-    name = lance_table(store.settings.encoder)
+    outcomes = [_refresh_table(store, dataset, images, table, author) for table in store.encoders]
+    return Outcome(
+        sum(one.rows for one in outcomes),
+        sum(one.computed for one in outcomes),
+        sum(one.kept for one in outcomes),
+        sum(one.dropped for one in outcomes),
+        {key: why for one in outcomes for key, why in one.refused.items()},
+        outcomes[0].snapshot,
+    )
+
+
+def _refresh_table(
+    store: "Store", dataset: str, images: dict[object, Record], name: str, author: str
+) -> Outcome:
     wanted = {key: pixels_hash(row) for key, row in images.items()}
-    encoder_id = store.encoder_id
+    encoder_id = store.encoders[name].encoder_id
     before = {row["micrograph_id"]: row for row in store.vectors.read(name, dataset).to_pylist()}
     kept = {
         key
@@ -162,7 +178,7 @@ def _encode(
     report("micrograph_vectors", 0, len(todo))
     if not todo:
         return refused
-    encoder = store.encoder
+    encoder = store.encoders[name]
 
     def flush() -> None:
         if batch:

@@ -35,7 +35,6 @@ from graindex.scan import list_collection
 from graindex.segmentation_scores import SCORES_CODE_VERSION, inputs_of_scores
 from graindex.statistics import STATISTICS_CODE_VERSION, inputs_of_statistics
 from graindex.store import Store
-from graindex.vectors import lance_table
 from graindex.volume_labels import (
     LABELS_CODE_VERSION,
     inputs_of_labels,
@@ -155,7 +154,7 @@ def files_changed(store: Store, recipe: Recipe) -> str:
 def row_count(store: Store, asset: str, dataset: str) -> int:
     """Number of rows of an asset that belong to a collection."""
     if asset == "micrograph_vectors":
-        return store.vectors.count(lance_table(store.settings.encoder), dataset)
+        return sum(store.vectors.count(table, dataset) for table in store.encoders)
     counting = f"SELECT count(*) AS n FROM lake.{quote(asset)} WHERE dataset = {literal(dataset)}"
     found = store.lake.query_if_there(counting)
     return 0 if found is None else int(found["n"][0].as_py())
@@ -166,17 +165,17 @@ def out_of_date(store: Store, asset: str, recipe: Recipe) -> dict[str, str]:
     derived = DERIVED[asset]
     wanted = derived.inputs(store, recipe)
     found = _origins(store, derived.table or asset, derived.entity, recipe.dataset)
-    fresh = {
+    stale = {
         row[derived.entity]
         for row in found
-        if row["code_version"] == derived.code_version
-        and row["input_hash"] == wanted.get(row[derived.entity])
+        if row["code_version"] != derived.code_version
+        or row["input_hash"] != wanted.get(row[derived.entity])
     }
     have = {row[derived.entity] for row in found}
     uncalibrated = derived.recalibrations(store, recipe) & have & wanted.keys()
     return {
         **dict.fromkeys(sorted(wanted.keys() - have), MISSING),
-        **dict.fromkeys(sorted((have & wanted.keys()) - fresh - uncalibrated), OLDER),
+        **dict.fromkeys(sorted((stale & wanted.keys()) - uncalibrated), OLDER),
         **dict.fromkeys(sorted(uncalibrated), UNCALIBRATED),
         **dict.fromkeys(sorted(have - wanted.keys()), ORPHANED),
     }
@@ -186,15 +185,24 @@ def _origins(store: Store, table: str, entity: str, dataset: str) -> list[dict[s
     """What the rows there are were computed of: each entity, input hash and code version once."""
     names = (entity, "input_hash", "code_version")
     if table == "micrograph_vectors":
-        rows = store.vectors.read(lance_table(store.settings.encoder), dataset)
-        ours: pa.Table = rows.filter(pc.equal(rows["encoder_id"], store.encoder_id))
-        return _records(ours.select(list(names)))
+        return _origins_of_vectors(store, dataset, names)
     sql = (
         f"SELECT DISTINCT {', '.join(quote(name) for name in names)} FROM lake.{quote(table)} "
         f"WHERE dataset = {literal(dataset)}"
     )
     found = store.lake.query_if_there(sql)
     return [] if found is None else _records(found)
+
+
+def _origins_of_vectors(store: Store, dataset: str, names: Sequence[str]) -> list[dict[str, str]]:
+    """Images that have a vector by every encoder; one that lacks any is as if it had none."""
+    found: list[list[dict[str, str]]] = []
+    for table, encoder in store.encoders.items():
+        rows = store.vectors.read(table, dataset)
+        ours = rows.filter(pc.equal(rows["encoder_id"], encoder.encoder_id))
+        found.append(_records(ours.select(list(names))))
+    whole = set.intersection(*({row["micrograph_id"] for row in rows} for rows in found))
+    return [row for rows in found for row in rows if row["micrograph_id"] in whole]
 
 
 def _records(rows: pa.Table) -> list[dict[str, str]]:

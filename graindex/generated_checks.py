@@ -11,7 +11,7 @@ from graindex.check_results import VOLUME_OF_ROWS, dropped_rows
 from graindex.checking import Check, Problem
 from graindex.freshness import stale_rows
 from graindex.references import dangling
-from graindex.rows_in_sql import Column, SqlRows, lake_columns, of_collection, of_store
+from graindex.rows_in_sql import Column, SqlRows, lake_columns, of_collection, of_store, of_vectors
 from graindex.schema_checks import schema_problems
 from graindex.store import Store
 from graindex.validation import breaches
@@ -75,7 +75,12 @@ def _of_table(
     store: Store, table: str, dataset: str | None, columns: Mapping[str, Mapping[str, Column]]
 ) -> list[Problem]:
     if TABLES[table].in_lance and dataset is not None:
-        return _suite_problems(of_collection(store, table, dataset, {}), TABLES[table])
+        first, *further = store.encoders
+        return _suite_problems(of_vectors(store, first, dataset), TABLES[table]) + [
+            replace(problem, rule=f"{name}: {problem.rule}")
+            for name in further
+            for problem in _suite_problems(of_vectors(store, name, dataset), TABLES[table])
+        ]
     have = columns.get(table)
     if have is None:
         return schema_problems(table, None)

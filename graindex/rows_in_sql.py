@@ -10,7 +10,6 @@ import duckdb
 import pyarrow as pa
 
 from graindex.store import Store
-from graindex.vectors import lance_table
 from schemas.ddl import literal, quote
 from schemas.tables import TABLES
 
@@ -63,16 +62,20 @@ def in_memory(rows: pa.Table) -> SqlRows:
 
 
 def of_collection(store: Store, table: str, dataset: str, columns: Columns) -> SqlRows:
-    """Rows of a collection in a table; vectors themselves are left out.
+    """Rows of a collection in a table; of vectors those that images are searched by.
 
     Up to 20,000 rows are taken into memory, where a query costs a tenth of what it does in the
     lake. More stay where they are.
     """
     if TABLES[table].in_lance:
-        names = [name for name in TABLES[table].columns if name != "vector"]
-        vectors = lance_table(store.settings.encoder)
-        return in_memory(store.vectors.read(vectors, dataset, names))
+        return of_vectors(store, store.settings.encoder.vector_table, dataset)
     return _of_lake(store, f"lake.{quote(table)} WHERE dataset = {literal(dataset)}", columns)
+
+
+def of_vectors(store: Store, vector_table: str, dataset: str) -> SqlRows:
+    """Rows of a collection in a table of vectors; these themselves are left out."""
+    names = [name for name in TABLES["micrograph_vectors"].columns if name != "vector"]
+    return in_memory(store.vectors.read(vector_table, dataset, names))
 
 
 def of_store(store: Store, table: str, columns: Columns) -> SqlRows:

@@ -15,7 +15,6 @@ from graindex.originals import read_bytes
 from graindex.query import VECTORS, QueryConnection
 from graindex.readers.frame import UnreadableImageError
 from graindex.readers.images import read_frames
-from graindex.vectors import lance_table
 from models.calibrate.databar import find_content_box
 from models.measure.grey import to_uint8
 from schemas.ddl import quote
@@ -34,7 +33,7 @@ def similar(
     if not 1 <= k <= MAX_NEIGHBOURS:
         message = f"k is {k}: ask for 1 to {MAX_NEIGHBOURS} neighbours"
         raise QueryError(message)
-    name = lance_table(store.settings.encoder)
+    name = store.settings.encoder.vector_table
     if not store.vectors.has(name):
         message = "the store has no vectors yet; run: graindex materialize"
         raise QueryError(message)

@@ -4,11 +4,11 @@ Out of scope: collections, each of which has a recipe (`graindex.recipes`).
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graindex.errors import HomeError
 from graindex.location import Location
@@ -21,10 +21,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+
 class EncoderSettings(_Section):
     """How images become vectors; see `models.encode.config.EncoderConfig`."""
 
-    backbone: str = "tf_efficientnet_lite0"
+    backbone: str = DEFAULT_BACKBONE
     weights: str | None = None
     pooling: Literal["avg", "depths"] = "avg"
     mirrored: bool = False
@@ -32,6 +35,16 @@ class EncoderSettings(_Section):
     crops: int = Field(default=1, ge=1, le=8)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def vector_table(self) -> str:
+        """Name of the Lance table of its vectors of images: others are of other lengths."""
+        parts = ["micrographs"]
+        if self.backbone != DEFAULT_BACKBONE:
+            parts.append("".join(c if c.isalnum() else "_" for c in self.backbone))
+        if self.pooling != "avg":
+            parts.append(self.pooling)
+        return "_".join(parts)
 
 
 class ReaderSettings(_Section):
@@ -56,11 +69,35 @@ class OpenLineageSettings(_Section):
 
 
 class Settings(_Section):
-    """All settings of a store."""
+    """All settings of a store.
+
+    Attributes:
+        encoder: of the vectors that images are compared and searched by.
+        further_encoders: of more vectors of every image, for features; each in a table of its own.
+        readers: see there.
+        openlineage: see there.
+    """
 
     encoder: EncoderSettings = EncoderSettings()
+    further_encoders: tuple[EncoderSettings, ...] = ()
     readers: ReaderSettings = ReaderSettings()
     openlineage: OpenLineageSettings = OpenLineageSettings()
+
+    @property
+    def encoders(self) -> dict[str, EncoderSettings]:
+        """Every encoder by its table of vectors, the one that images are searched by first."""
+        return {one.vector_table: one for one in (self.encoder, *self.further_encoders)}
+
+    @model_validator(mode="after")
+    def _one_table_each(self) -> Self:
+        if len(self.encoders) <= len(self.further_encoders):
+            names = [one.vector_table for one in (self.encoder, *self.further_encoders)]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(
+                f"two encoders would keep their vectors in {twice}: take encoders of different "
+                "backbones or poolings"
+            )
+        return self
 
 
 def load_settings(location: Location) -> Settings:

@@ -19,6 +19,7 @@ from graindex.settings import Settings, load_settings, save_settings
 if TYPE_CHECKING:  # these take seconds to import; a plain SQL query needs none of them
     import duckdb
 
+    from graindex.encoders import Encoders
     from graindex.features.definition import FeatureSet
     from graindex.files import FileStore
     from graindex.lineage.lineage import Lineage
@@ -75,19 +76,24 @@ class Store:
         return VolumeStore(self.location)
 
     @cached_property
+    def encoders(self) -> "Encoders":
+        """The encoders that the settings name, by their tables of vectors."""
+        from graindex.encoders import Encoders  # noqa: PLC0415
+
+        return Encoders(self.settings, self.location)
+
+    @property
     def encoder(self) -> "Encoder":
-        """The encoder that the settings name.
+        """The encoder that images are compared and searched by.
 
         Raises:
-            EncoderUnavailableError: its weights are not there.
+            HomeError: its weights are not there.
         """
-        from graindex.encoders import make_encoder  # noqa: PLC0415
+        return self.encoders[self.settings.encoder.vector_table]
 
-        return make_encoder(self.settings.encoder, self.location)
-
-    @cached_property
+    @property
     def encoder_id(self) -> str:
-        """Identity of the encoder that the settings name."""
+        """Identity of the encoder that images are compared and searched by."""
         return self.encoder.encoder_id
 
     def datasets(self) -> list[str]:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from graindex.errors import QueryError
 from graindex.lake import AsOf
-from graindex.vectors import VectorStore, VersionGoneError, lance_table
+from graindex.vectors import VectorStore, VersionGoneError
 from schemas.arrow import arrow_schema
 from schemas.tables import TABLES
 
@@ -135,7 +135,7 @@ def index_as_of(
     """
     index = store.lake.read(INDEX, dataset, as_of=as_of)
     found = index["vector_table"].unique().to_pylist()
-    name = vector_table or lance_table(store.settings.encoder)
+    name = vector_table or store.settings.encoder.vector_table
     if vector_table is None and name not in found and len(found) > 1:
         message = f"{dataset!r} has vectors in {', '.join(sorted(found))}: name one of these tables"
         raise QueryError(message)

@@ -1,4 +1,4 @@
-"""Vectors in LanceDB: one table per space and backbone, upserted in batches.
+"""Vectors in LanceDB: one table per encoder, upserted in batches.
 
 Beside each table stands another of kept vectors, `<name>_kept`, by the hash of the vector: those
 that a snapshot needs although the image has another vector by now.
@@ -19,13 +19,10 @@ from filelock import FileLock
 
 from graindex.errors import GraindexError
 from graindex.location import Location
-from graindex.settings import EncoderSettings
 from schemas.arrow import arrow_schema
 from schemas.ddl import literal
 from schemas.tables import TABLES
 
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
-SPACE = "micrographs"
 _COMMON = ("micrograph_id", "dataset", "encoder_id", "input_hash", "code_version")
 # History stays until it is dropped by name: compaction merges small files and prunes nothing.
 _KEEP = timedelta(days=36500)
@@ -36,16 +33,6 @@ _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 
 class VersionGoneError(GraindexError):
     """A version of a table is not there, or was cleaned up while it was read."""
-
-
-def lance_table(encoder: EncoderSettings, space: str = SPACE) -> str:
-    """Name of the Lance table for an encoder: others have vectors of other lengths."""
-    parts = [space]
-    if encoder.backbone != DEFAULT_BACKBONE:
-        parts.append("".join(c if c.isalnum() else "_" for c in encoder.backbone))
-    if encoder.pooling != "avg":
-        parts.append(encoder.pooling)
-    return "_".join(parts)
 
 
 class VectorStore:

@@ -81,7 +81,7 @@ def _text_recognition() -> str:
 
 
 def _encoder(home: str | None) -> str:
-    from graindex.encoders import make_encoder  # noqa: PLC0415
+    from graindex.encoders import Encoders  # noqa: PLC0415
     from graindex.settings import load_settings  # noqa: PLC0415
 
     location = Location.parse(home)
@@ -89,7 +89,8 @@ def _encoder(home: str | None) -> str:
         cache = (
             location if location.folder and location.folder.is_dir() else Location.parse(scratch)
         )
-        return make_encoder(load_settings(location).encoder, cache).encoder_id
+        encoders = Encoders(load_settings(location), cache)
+        return ", ".join(encoder.encoder_id for encoder in encoders.values())
 
 
 def _home(home: str | None) -> str:

@@ -82,16 +82,25 @@ def encoder_card(
             f"{' and '.join(tables)}: a model takes those of one encoder"
         )
         raise ModelError(message)
-    datasets = pc.unique(training_set.rows["dataset"]).to_pylist()
-    found = encoders_of(store, datasets, tables[0], training_set.lake_snapshot)
-    if found != {store.encoder_id}:
+    (table,) = tables
+    if table not in store.encoders:
         message = (
-            f"the vectors are by encoder {', '.join(sorted(found)) or 'none'}, and the settings "
-            f"name {store.encoder_id}: run graindex materialize, then train again"
+            f"feature set {training_set.request.feature_set} takes vectors of {table}, and the "
+            f"settings name encoders of {', '.join(store.encoders)}: name theirs in "
+            "further_encoders, run graindex materialize, then train again"
         )
         raise ModelError(message)
-    settings = store.settings.encoder.model_dump(exclude={"device"})
-    return EncoderCard(encoder_id=store.encoder_id, **settings)
+    wanted = store.encoders[table].encoder_id
+    datasets = pc.unique(training_set.rows["dataset"]).to_pylist()
+    found = encoders_of(store, datasets, table, training_set.lake_snapshot)
+    if found != {wanted}:
+        message = (
+            f"the vectors are by encoder {', '.join(sorted(found)) or 'none'}, and the settings "
+            f"name {wanted}: run graindex materialize, then train again"
+        )
+        raise ModelError(message)
+    settings = store.settings.encoders[table].model_dump(exclude={"device"})
+    return EncoderCard(encoder_id=wanted, **settings)
 
 
 def pixel_size_card(
@@ -164,14 +173,15 @@ def blocks_of(store: "Store", training_set: TrainingSet) -> tuple[int, ...]:
     """
     if training_set.feature_set.definition.select is not None:
         return ()
+    tables = vector_tables(included_definitions(store, training_set).values())
+    known = [store.encoders[table].depths for table in tables if table in store.encoders]
     blocks: list[int] = []
     numbers = 0
     for column in columns_of(training_set.features):
         if column.width is None:
             numbers += 1
             continue
-        depths = store.encoder.depths
         blocks += [numbers] if numbers else []
-        blocks += depths if sum(depths) == column.width else [column.width]
+        blocks += next((own for own in known if sum(own) == column.width), (column.width,))
         numbers = 0
     return tuple(blocks + ([numbers] if numbers else []))

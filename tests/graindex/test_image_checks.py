@@ -17,7 +17,6 @@ from graindex.image_checks import (
 )
 from graindex.image_faults import refresh_faults
 from graindex.store import Store, open_store
-from graindex.vectors import lance_table
 from schemas.tables import TABLES
 from tests.graindex import faulty_images as faults
 from tests.real_collections import LLZTO, NCM, UHCS, RealCollections
@@ -144,7 +143,7 @@ def test_bare_foil_is_named(store: Store, images, dataset: str) -> None:
 @pytest.mark.parametrize("of", [UHCS, LLZTO])
 def test_images_unlike_the_rest_are_named(store: Store, of: str) -> None:
     into = NCM
-    table = lance_table(store.settings.encoder)
+    table = store.settings.encoder.vector_table
     columns = TABLES["micrograph_vectors"].columns
     own = store.vectors.read(table, into, columns)
     catalogued = store.read("micrographs", into)["micrograph_id"].combine_chunks()

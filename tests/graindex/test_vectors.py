@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from graindex.location import Location
-from graindex.settings import EncoderSettings
-from graindex.vectors import DEFAULT_BACKBONE, VectorStore, VersionGoneError, lance_table
+from graindex.settings import DEFAULT_BACKBONE, EncoderSettings
+from graindex.vectors import VectorStore, VersionGoneError
 from tests.graindex.rows import DIMENSION, key, vectors
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -128,11 +128,11 @@ def test_writers_into_a_table_that_was_not_there_leave_each_row_once(location):
 
 
 def test_each_backbone_has_a_table_with_a_name_for_sql():
-    assert lance_table(EncoderSettings(backbone=DEFAULT_BACKBONE)) == "micrographs"
+    assert EncoderSettings(backbone=DEFAULT_BACKBONE).vector_table == "micrographs"
     other = EncoderSettings(backbone="vit_base_patch16.dinov2")
-    assert lance_table(other) == "micrographs_vit_base_patch16_dinov2"
-    assert lance_table(EncoderSettings(backbone="hf-hub:timm/x")).isidentifier()
-    assert lance_table(EncoderSettings(pooling="depths", mirrored=True)) == "micrographs_depths"
+    assert other.vector_table == "micrographs_vit_base_patch16_dinov2"
+    assert EncoderSettings(backbone="hf-hub:timm/x").vector_table.isidentifier()
+    assert EncoderSettings(pooling="depths", mirrored=True).vector_table == "micrographs_depths"
 
 
 def lying_on_disk(location, numbers):

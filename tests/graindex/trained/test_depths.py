@@ -1,16 +1,20 @@
-"""Vectors of several depths in a store, and the Gaussian process that weighs the depths."""
+"""Vectors of several depths beside those of the search, and a Gaussian process on the depths."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from graindex.checks import missing_vectors
 from graindex.derive import refresh_vectors
-from graindex.errors import ModelError
+from graindex.errors import HomeError, ModelError
 from graindex.features.files import make_feature_set
 from graindex.features.registry import register_feature_set
+from graindex.freshness import out_of_date, row_count
+from graindex.generated_checks import dictionary_problems
 from graindex.settings import EncoderSettings, Settings, save_settings
 from graindex.store import Store, open_store
 from graindex.trained.artefact import read_folder, write_folder
@@ -19,10 +23,13 @@ from graindex.trained.kept import kept_model, stored_page
 from graindex.trained.predict import predict
 from graindex.trained.replay import replay
 from graindex.trained.train import train_model
+from graindex.vector_history import vectors_as_of
 from tests.graindex.trained.conftest import GRAIN, fit, model
 from tests.graindex.training.catalogued import Collection
 
 SPECIMENS, SIDE = 16, 96
+LAST = EncoderSettings(device="cpu")
+DEEP = EncoderSettings(pooling="depths", mirrored=True, device="cpu")
 DEPTHS = {
     "name": "depths",
     "method": "gaussian-process",
@@ -52,13 +59,14 @@ def home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "samples.csv").write_text("\n".join(lines))
     shutil.copytree(empty_home, folder / "home")
     location = open_store(folder / "home").location
-    encoder = EncoderSettings(pooling="depths", mirrored=True, device="cpu")
-    save_settings(location, Settings(encoder=encoder))
+    save_settings(location, Settings(encoder=LAST, further_encoders=(DEEP,)))
     store = open_store(folder / "home")
     collection = Collection(store, folder / "images", "textures")
     collection.register()
     collection.refresh()
     refresh_vectors(store, "textures", author="test")
+    last = {"name": "last", "entity": "micrograph", "features": [{"vector": "micrographs"}]}
+    register_feature_set(store, make_feature_set(last), author="test")
     vector = {"vector": "micrographs_depths"}
     numbers = {"columns": ["image_quality.noise_std", "image_quality.contrast_std"]}
     select = {"select": {"min_variance": 1e-12}}
@@ -110,10 +118,65 @@ def test_it_predicts_without_the_home_by_the_encoder_of_its_card(store, tmp_path
 def test_a_home_with_another_encoder_refuses_its_own_vectors(store, tmp_path, home):
     shutil.copytree(home, tmp_path / "home")
     other = open_store(tmp_path / "home")
-    save_settings(other.location, Settings(encoder=EncoderSettings(pooling="depths", device="cpu")))
-    other = open_store(tmp_path / "home")
-    with pytest.raises(ModelError, match="depths-mirrored"):
-        train_model(other, ModelDefinition.model_validate(DEPTHS), author="test")
+    for further, told in (
+        ((DEEP.model_copy(update={"mirrored": False}),), "the vectors are by .*depths-mirrored"),
+        ((), "takes vectors of micrographs_depths, .* name theirs in further_encoders"),
+    ):
+        save_settings(other.location, Settings(encoder=LAST, further_encoders=further))
+        other = open_store(tmp_path / "home")
+        with pytest.raises(ModelError, match=told) as caught:
+            train_model(other, ModelDefinition.model_validate(DEPTHS), author="test")
+        assert "\n" not in str(caught.value)
+
+
+def test_images_are_searched_by_the_one_encoder_and_learned_from_by_either(store):
+    ids = store.read("micrographs", "textures")["micrograph_id"].to_pylist()
+    for table, encoder in store.encoders.items():
+        rows = store.vectors.read(table, "textures").to_pylist()
+        assert {row["micrograph_id"] for row in rows} == set(ids)
+        assert {row["encoder_id"] for row in rows} == {encoder.encoder_id}
+    assert list(store.encoders) == ["micrographs", "micrographs_depths"]
+    assert not dictionary_problems("micrograph_vectors", store, "textures")
+    found = store.similar(ids[0], len(ids)).to_pylist()
+    own = {
+        row["micrograph_id"]: row["vector"] for row in vectors_as_of(store, "textures").to_pylist()
+    }
+    for hit in found[:5]:
+        expected = 1 - float(np.dot(own[ids[0]], own[hit["id"]]))
+        assert hit["distance"] == pytest.approx(expected, abs=1e-5)
+    last = DEPTHS | {"name": "last", "feature_set": "last", "split": "none"}
+    trained = train_model(store, ModelDefinition.model_validate(last), author="test")
+    assert (trained.card.encoder.pooling, trained.card.encoder.mirrored) == ("avg", False)
+
+
+def test_an_encoder_that_is_added_leaves_the_vectors_that_there_are(tmp_path, home):
+    shutil.copytree(home, tmp_path / "home")
+    store = open_store(tmp_path / "home")
+    count = 2 * SPECIMENS
+    store.vectors.delete(
+        "micrographs_depths",
+        store.read("micrographs", "textures")["micrograph_id"].to_pylist()[:3],
+    )
+    late = out_of_date(store, "micrograph_vectors", store.recipe("textures"))
+    assert len(late) == 3
+    assert [problem.rule for problem in missing_vectors(store, "textures")] == [
+        "has a vector in micrographs_depths"
+    ]
+    outcome = refresh_vectors(store, "textures", author="test")
+    assert (outcome.rows, outcome.computed, outcome.kept) == (2 * count, 3, 2 * count - 3)
+    assert not out_of_date(store, "micrograph_vectors", store.recipe("textures"))
+    assert not missing_vectors(store, "textures")
+    assert row_count(store, "micrograph_vectors", "textures") == 2 * count
+
+
+def test_two_encoders_with_one_table_are_refused_in_one_line(tmp_path, home):
+    shutil.copytree(home, tmp_path / "home")
+    location = open_store(tmp_path / "home").location
+    twice = {"further_encoders": [{"equalise": "clahe"}]}
+    (location.folder / "graindex.yaml").write_text(yaml.safe_dump(twice))
+    with pytest.raises(HomeError, match="would keep their vectors in micrographs: take") as caught:
+        open_store(location.folder).encoders  # noqa: B018
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
