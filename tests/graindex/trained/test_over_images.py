@@ -292,7 +292,11 @@ def test_a_killed_training_goes_on_to_the_same_weights(home, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [(SEES, "that of the mean"), (CLASSES, "that of a guess")]
+    ("given", "told"),
+    [
+        (SEES, "that of the mean"),
+        pytest.param(CLASSES, "that of a guess", marks=pytest.mark.slow),
+    ],
 )
 def test_networks_that_learned_nothing_are_told(home, tmp_path, given, told):
     shutil.copytree(home.parent / "untrained", tmp_path / "home")

@@ -48,8 +48,8 @@ def disc_network(shared_folder: Path) -> Trained:
             [discs(seed, (220, 220)) for seed in range(4)],
             [discs(100)],
             TrainingOptions(
-                epochs=4,
-                steps=12,
+                epochs=5,
+                steps=16,
                 batch=2,
                 patch_px=128,
                 learning_rate=4e-2,
