@@ -4,11 +4,11 @@ Out of scope: collections, each of which has a recipe (`graindex.recipes`).
 """
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from graindex.errors import HomeError
 from graindex.location import Location
@@ -88,6 +88,13 @@ class Settings(_Section):
         """Every encoder by its table of vectors, the one that images are searched by first."""
         return {one.vector_table: one for one in (self.encoder, *self.further_encoders)}
 
+    @field_validator("further_encoders", mode="before")
+    @classmethod
+    def _a_list(cls, given: object) -> object:
+        if not isinstance(given, list | tuple):
+            raise ValueError(f"{given!r} is no list: write [{{pooling: depths, mirrored: true}}]")
+        return given
+
     @model_validator(mode="after")
     def _one_table_each(self) -> Self:
         if len(self.encoders) <= len(self.further_encoders):
@@ -144,10 +151,14 @@ def first_problem(error: ValidationError, model: type[BaseModel] | None = None) 
 
 
 def _part_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
-    """The model that stands at a path of keys in another; None where it is no plain field."""
+    """The model that stands at a path of keys in another, alone or in a list; else None."""
     for key in path:
-        field = model.model_fields.get(str(key))
-        kind = None if field is None else field.annotation
+        if isinstance(key, int):
+            continue  # a place in a list
+        field = model.model_fields.get(key)
+        kind: Any = None if field is None else field.annotation
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
         if not isinstance(kind, type) or not issubclass(kind, BaseModel):
             return None
         model = kind

@@ -169,12 +169,20 @@ def test_an_encoder_that_is_added_leaves_the_vectors_that_there_are(tmp_path, ho
     assert row_count(store, "micrograph_vectors", "textures") == 2 * count
 
 
-def test_two_encoders_with_one_table_are_refused_in_one_line(tmp_path, home):
-    shutil.copytree(home, tmp_path / "home")
+@pytest.mark.parametrize(
+    ("further", "told"),
+    [
+        ([{"equalise": "clahe"}], "would keep their vectors in micrographs: take"),
+        ("depths", r"further_encoders: 'depths' is no list: write \[\{pooling"),
+        ([{"poolin": "depths"}], r"further_encoders\.0\.poolin: unknown key; did you mean pooling"),
+    ],
+)
+def test_encoders_that_cannot_be_are_refused_in_one_line(empty_home, tmp_path, further, told):
+    shutil.copytree(empty_home, tmp_path / "home")
     location = open_store(tmp_path / "home").location
-    twice = {"further_encoders": [{"equalise": "clahe"}]}
-    (location.folder / "graindex.yaml").write_text(yaml.safe_dump(twice))
-    with pytest.raises(HomeError, match="would keep their vectors in micrographs: take") as caught:
+    settings = yaml.safe_dump({"further_encoders": further})
+    (location.folder / "graindex.yaml").write_text(settings)
+    with pytest.raises(HomeError, match=told) as caught:
         open_store(location.folder).encoders  # noqa: B018
     assert "\n" not in str(caught.value)
 
