@@ -64,6 +64,9 @@ def refuse_store_features(card: Card, given: Given, images: Sequence[str]) -> No
             )
             raise ModelError(message)
     _refuse_missing(card, given, images)
+    for name in numbers_of_samples(definitions_of(card).values()).values():
+        for image in images:
+            given.number(name, image)  # refuses what is none
 
 
 def _refuse_missing(card: Card, given: Given, images: Sequence[str]) -> None:
@@ -71,9 +74,6 @@ def _refuse_missing(card: Card, given: Given, images: Sequence[str]) -> None:
     given.refuse_unknown(known, card.reference)
     missing = given.missing(known, images)
     if not missing:
-        for name in numbers_of_samples(definitions_of(card).values()).values():
-            for image in images:
-                given.number(name, image)  # says which is none
         return
     absent = next(given.lacking(images), None)
     if absent is not None:
