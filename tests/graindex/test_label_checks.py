@@ -1,5 +1,6 @@
 """Contradictions between names, readings, statements and samples; and how problems are told."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +18,9 @@ NCM, LLZTO, UHCS = "ncm622_cycled_sem", "llzto_llto_sem", "uhcs"
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("fixture", "misstated"),
-    [("real_home", 1), pytest.param("all_real_home", 3, marks=pytest.mark.slow)],
+    "fixture", ["real_home", pytest.param("all_real_home", marks=pytest.mark.slow)]
 )
-def test_real_collections_do_not_contradict_themselves_until_somebody_does(
-    request, fixture, misstated
-):
+def test_real_collections_do_not_contradict_themselves_until_somebody_does(request, fixture):
     store = graindex.open(request.getfixturevalue(fixture)())
     assert all(not labels_contradict(store, name) for name in (NCM, LLZTO, UHCS))
     readings = store.read("acquisition_readings", NCM).to_pylist()
@@ -36,7 +34,7 @@ def test_real_collections_do_not_contradict_themselves_until_somebody_does(
     assert {one for one, _ in problem.rows} == wrong
     assert "name states magnification 500" in problem.rows[0][1]
 
-    rows = store.read("micrographs", LLZTO).sort_by("path").to_pylist()[-misstated:]
+    rows = store.read("micrographs", LLZTO).sort_by("path").to_pylist()[-1:]
     stated = {
         row["micrograph_id"]: "LLTO" if row["path"].startswith("LLZTO") else "LLZTO" for row in rows
     }
@@ -49,7 +47,32 @@ def test_real_collections_do_not_contradict_themselves_until_somebody_does(
     issues = store.read("label_issues", LLZTO).to_pylist()
     told = {one for problem in labels_suspected(store, LLZTO) for one, _ in problem.rows}
     assert told == {row["micrograph_id"] for row in issues if row["suspected"]}
-    assert len(set(stated) - told) <= misstated // 3  # one of three looks like what is said of it
+    assert set(stated) <= told
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_most_of_a_few_wrong_labels_are_suspected(all_real_home):
+    """`benchmarks/quality_labels.py` has a recall of 0.83 and a precision of 0.74 over 40 draws."""
+    store = graindex.open(all_real_home())
+    rows = store.read("micrographs", LLZTO).sort_by("path").to_pylist()
+    true = {row["micrograph_id"]: row["path"].partition("/")[0] for row in rows}
+    other = {"LLZTO": "LLTO", "LLTO": "LLZTO"}
+    rng = np.random.default_rng(0)
+    found = planted = raised = 0
+    for _ in range(12):
+        wrong = set(rng.choice(list(true), 3, replace=False).tolist())
+        said = {key: other[of] if key in wrong else of for key, of in true.items()}
+        state(store, LLZTO, "material", said)
+        refresh_label_issues(store, store.recipe(LLZTO), author="test")
+        issues = store.read("label_issues", LLZTO).to_pylist()
+        of_material = [row for row in issues if row["label_name"] == "material"]
+        suspected = {row["micrograph_id"] for row in of_material if row["suspected"]}
+        found += len(wrong & suspected)
+        planted += len(wrong)
+        raised += len(suspected)
+    assert found / planted >= 0.7
+    assert found / raised >= 0.6
 
 
 @pytest.mark.parametrize(
