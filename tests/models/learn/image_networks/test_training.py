@@ -94,7 +94,6 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_numbers(images, opt
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-@pytest.mark.slow  # the loop is that of star-convex networks, whose kill is in the ordinary run
 def test_a_training_that_was_killed_goes_on_to_the_same_numbers(images, tmp_path):
     options = replace(OPTIONS, epochs=40, patience=40)
     process = subprocess.Popen(
